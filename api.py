@@ -1,0 +1,700 @@
+# /// script
+# requires-python = ">=3.10"
+# dependencies = ["bottle==0.13.4", "pyjwt==2.15.1", "waitress==3.0.2",
+#                 "swagger-ui-bundle-v2==5.31.0"]
+# ///
+"""One-File API: the REST APIs of five tutorials in one file, made to be copied.
+
+"python api.py" serves on http://127.0.0.1:5000. Settings are read from the environment:
+
+    HOST            address to listen on (127.0.0.1, which only this machine reaches)
+    PORT            port to listen on (5000); 0 takes a free one
+    SECRET_KEY      signs the tokens, 32 bytes or more (random: tokens end with the process)
+    API_USERNAME, API_PASSWORD    of the demo account (admin, atCh_5K}?g)
+    SCRIPT_TIMEOUT  seconds that script.ps1 may take (30)
+    DEBUG           1 starts the service anew when this file is saved (off)
+
+Set API_PASSWORD before other machines may reach the service, as everybody can read the demo
+password here; and put TLS in front of it, or passwords and tokens travel in clear.
+"""
+import argparse
+import base64
+import hashlib
+import json
+import logging
+import os
+import re
+import secrets
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from urllib.parse import parse_qsl, quote
+
+import jwt
+import waitress
+from bottle import BaseResponse, Bottle, HTTPResponse, parse_auth, request, response, static_file
+
+# --- Settings ---------------------------------------------------------------------------------
+def setting(name, default, kind=str, valid=str.encode, must='be UTF-8 text, not empty'):
+    """Return a setting from the environment or its default; end the program where it is wrong."""
+    with suppress(ValueError):
+        value = kind(os.environ.get(name, default))
+        if valid(value):
+            return value
+    sys.exit(f'{name} must {must}.')  # without the value, which may be a secret
+
+DEMO_PASSWORD = 'atCh_5K}?g'
+HOST = setting('HOST', '127.0.0.1')
+PORT = setting('PORT', 5000, int, lambda port: 0 <= port <= 65535, 'be a number up to 65535')
+SECRET_KEY = setting('SECRET_KEY', secrets.token_hex(), str,
+                     lambda key: len(key.encode()) >= 32, 'have at least 32 bytes')
+API_USERNAME = setting('API_USERNAME', 'admin')
+API_PASSWORD = setting('API_PASSWORD', DEMO_PASSWORD)
+SCRIPT_TIMEOUT = setting('SCRIPT_TIMEOUT', 30, float, lambda seconds: 0 < seconds <= 86400,
+                         'be a number of seconds up to 86400')
+DEBUG = os.environ.get('DEBUG') == '1'
+THREADS = 4  # requests that are answered at the same time
+TOKEN_SECONDS = 30 * 60
+MAX_BODY = 100 * 1024  # bytes
+
+# --- Foundation -------------------------------------------------------------------------------
+JSON, FORM = 'application/json', 'application/x-www-form-urlencoded'
+BASIC, BEARER = 'Basic realm="One-File API", charset="UTF-8"', 'Bearer realm="One-File API"'
+app = Bottle()
+BaseResponse.default_content_type = JSON  # instead of text/html
+stopping = threading.Event()  # set once the process was asked to end
+
+def fail(code, /, message, headers=None, key='message', **more):
+    """Return an error to raise: an HTTP status code and a JSON body of message and more."""
+    return HTTPResponse(json.dumps({**more, key: message}), code, headers)
+
+def answer_error(error):
+    """Return the body of an error that Bottle itself raised."""
+    if error.status_code == 405:  # Bottle's Allow lacks HEAD and OPTIONS
+        allow = error.headers['Allow'].replace('GET', 'GET,HEAD') + ',OPTIONS'
+        response.set_header('Allow', allow)
+        response.status = 204 if request.method == 'OPTIONS' else 405
+    return json.dumps({'message': error.body})
+app.default_error_handler = answer_error
+
+@app.hook('before_request')
+def refuse_bad_path():
+    """Raise 400 for a path that is not UTF-8; Bottle would find film 1 under /films/%FF1."""
+    if request['PATH_INFO'].encode().decode('latin-1') != request['bottle.raw_path']:
+        raise fail(400, 'The path must be UTF-8')
+
+def read_body(*types):
+    """Return the value in the body, sent as one of these media types; raise 400, 413 or 415."""
+    sent = request.content_type.partition(';')[0].strip()
+    if sent not in types:
+        raise fail(415, f'Content-Type must be {" or ".join(types)}')
+    body = request.body.read(MAX_BODY + 1)
+    if len(body) > MAX_BODY:
+        raise fail(413, f'The body must not be longer than {MAX_BODY} bytes')
+    try:
+        if sent == FORM:
+            return dict(parse_qsl(body.decode(), keep_blank_values=True, errors='strict'))
+        value = json.loads(body.decode())
+        # What can't be written again is refused: NaN, 1e999, half a surrogate pair, too deep.
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+        return value
+    except (ValueError, RecursionError) as problem:
+        raise fail(400, f'The body is not valid {sent}: {problem}') from None
+
+def read_object(*types):
+    """Return the JSON object (or, with FORM among types, the form) in the body, as a dict."""
+    value = read_body(*types or [JSON])
+    if not isinstance(value, dict):
+        raise fail(400, 'The body must be a JSON object')
+    return value
+
+def check(data, rules, required=(), refuse=fail):
+    """Return the fields of data that have a rule; raise 400 that names a bad or missing one."""
+    # A rule has the types of the value, a test of it, and in words what it must be.
+    for field, (types, valid, wording) in rules.items():
+        value = data.get(field)  # isinstance() would take True for an int
+        if (field in data or field in required) and not (type(value) in types and valid(value)):
+            raise refuse(400, f'{field} must be {wording}')
+    return {field: data[field] for field in rules if field in data}
+
+def text(least, most):
+    """Return the rule for a text with so many characters."""
+    return [str], lambda value: least <= len(value) <= most, f'text of {least} to {most} characters'
+
+def matching(pattern, wording):
+    """Return the rule for a text that matches this regular expression as a whole."""
+    return [str], re.compile(pattern).fullmatch, wording
+
+def identifier(most, marks='._-'):
+    """Return the rule for a text that may be part of a path."""
+    # Not "." or "..", which are taken out of a path on its way.
+    return matching(rf'(?!\.\.?$)[A-Za-z0-9{marks}]{{1,{most}}}',
+                    f'1 to {most} of letters, digits and {" ".join(marks)}')
+
+NUMBER = [int, float], lambda value: True, 'a number'
+BOOLEAN = [bool], lambda value: True, 'true or false'
+
+class Collection(dict):
+    """Items by key. Reading needs no lock, as items are replaced and never changed."""
+
+    def __init__(self, items=(), missing=KeyError):
+        """Start with these items; missing makes the error for a key that is not there."""
+        super().__init__(items)
+        self.missing = missing
+        self.lock = threading.RLock()  # to be held where what is written depends on what was read
+        self.numbers = map(str, range(len(self) + 1, 2 ** 63))
+
+    def __missing__(self, key):
+        """Raise the error for collection[key] without an item."""
+        raise self.missing(key)
+
+    def new_key(self):
+        """Return the next number that is not a key, as text; never the same one twice."""
+        return next(key for key in self.numbers if key not in self)
+
+    def add(self, key, item, taken):
+        """Store a new item; raise taken where its key is in use."""
+        with self.lock:
+            if key in self:
+                raise taken
+            self[key] = item
+
+    def change(self, key, changes):
+        """Store an item with these changes, and return it."""
+        with self.lock:
+            self[key] = item = {**self[key], **changes}
+        return item
+
+    def remove(self, key):
+        """Delete an item."""
+        with self.lock:
+            self[key]  # raises where there is none
+            del self[key]
+
+ACCOUNT = {'username': text(1, 1000), 'password': text(1, 1000)}
+api_keys = Collection()  # name of the owner by hash of the key
+
+def right_password(username, password):
+    """Tell whether this is the demo account, in a time that does not tell how near it came."""
+    # Bytes, as compare_digest raises for text with an é; & and not "and", which stops early.
+    return (secrets.compare_digest(username.encode(), API_USERNAME.encode())
+            & secrets.compare_digest(password.encode(), API_PASSWORD.encode()))
+
+def sign_in(refuse=fail):
+    """Return the user name in the body if the password beside it is right; raise 400 or 401."""
+    account = check(read_object(JSON, FORM), ACCOUNT, required=ACCOUNT, refuse=refuse)
+    if not right_password(**account):
+        raise refuse(401, 'username or password is not correct', {'WWW-Authenticate': BEARER})
+    return account['username']
+
+def make_token(username):
+    """Return a token for this user, good for TOKEN_SECONDS: a signed JWT (RFC 7519)."""
+    claims = {'sub': username, 'iat': int(time.time()), 'exp': int(time.time()) + TOKEN_SECONDS}
+    return jwt.encode(claims, SECRET_KEY, algorithm='HS256')
+
+def hash_key(api_key):
+    """Return what is stored of an API key, of no use to who reads the storage."""
+    return hashlib.sha256(api_key.encode()).hexdigest()
+
+def basic_caller():
+    """Return the user who signs in by HTTP Basic (RFC 7617); raise 401."""
+    username, password = parse_auth(request.get('HTTP_AUTHORIZATION', '')) or ('', '')
+    if right_password(username, password):
+        return username
+    raise fail(401, 'Please sign in with user name and password', {'WWW-Authenticate': BASIC})
+
+def bearer_caller():
+    """Return the user whose bearer token (RFC 6750) was sent; raise 401."""
+    scheme, _, token = request.get('HTTP_AUTHORIZATION', '').partition(' ')
+    challenge = BEARER
+    if scheme.lower() == 'bearer' and token:
+        challenge += ', error="invalid_token"'
+        with suppress(jwt.InvalidTokenError, RecursionError):
+            # Without algorithms a forger would choose one; without exp a token would never end.
+            claims = jwt.decode(token, SECRET_KEY, ['HS256'], options={'require': ['exp', 'sub']})
+            if claims['sub'] == API_USERNAME:
+                return claims['sub']
+    raise fail(401, 'A valid token is needed, sent as "Authorization: Bearer TOKEN"',
+               {'WWW-Authenticate': challenge})
+
+def key_caller():
+    """Return the owner of the API key in the header api-key; raise 401."""
+    owner = api_keys.get(hash_key(request.get('HTTP_API_KEY', '')))
+    if owner:
+        return owner
+    raise fail(401, 'You are not authenticated! Please add an authentication key to the header '
+                    'and try again!', status='failed')
+
+class AuthPlugin:
+    """Bottle plugin: auth='basic', 'bearer' or 'key' in a route says how its caller signs in."""
+    name, api = 'auth', 2
+    callers = {'basic': basic_caller, 'bearer': bearer_caller, 'key': key_caller}
+
+    def apply(self, callback, route):
+        """Return a route's function behind its guard; both it and the log find REMOTE_USER."""
+        if 'auth' not in route.config:
+            return callback
+        caller = self.callers[route.config['auth']]  # a misspelt word fails, rather than opens
+        def guarded(*args, **kwargs):
+            request['REMOTE_USER'] = caller()
+            return callback(*args, **kwargs)
+        return guarded
+app.install(AuthPlugin())
+
+# --- Weekend API ------------------------------------------------------------------------------
+POWERSHELL = 'powershell' if os.name == 'nt' else 'pwsh'
+SCRIPT = [POWERSHELL, '-NoProfile', '-NonInteractive', '-ExecutionPolicy', 'Bypass',
+          '-File', str(Path(__file__).with_name('script.ps1'))]
+SECRETS = ['SECRET_KEY', 'API_USERNAME', 'API_PASSWORD']
+MAX_OUTPUT = 1024 * 1024  # bytes of stdout, and as many of stderr
+script_slots = threading.BoundedSemaphore(THREADS // 2)  # the other threads answer all else
+
+@app.get('/data')
+def get_data():
+    """Point to the other method."""
+    return {'message': 'Hey please use the POST method for this endpoint'}
+
+@app.post('/data')
+def post_data():
+    """Return the JSON value that was sent."""
+    return json.dumps(read_body(JSON))
+
+@app.post('/token')
+def post_token():
+    """Return an access token for a user name and password, as OAuth 2 does (RFC 6749, 5.1)."""
+    answer = {'access_token': make_token(sign_in()), 'token_type': 'Bearer',
+              'expires_in': TOKEN_SECONDS}
+    return HTTPResponse(json.dumps(answer), cache_control='no-store')
+
+@app.post('/run-script', auth='bearer')
+def post_run_script():
+    """Run script.ps1 and return what it wrote."""
+    if not script_slots.acquire(blocking=False):
+        raise fail(503, 'Enough scripts are running; please try later', {'Retry-After': '5'})
+    try:
+        exit_code, output, error = run_script()
+    finally:
+        script_slots.release()
+    if exit_code:
+        raise fail(500, f'The script ended with exit code {exit_code}',
+                   output=output, error=error, exit_code=exit_code)
+    return {'output': output, 'error': error}
+
+def run_script():
+    """Run script.ps1 and return its exit code, stdout and stderr; raise 503 or 504."""
+    environment = {name: value for name, value in os.environ.items() if name not in SECRETS}
+    # Files, as a script halts at a full pipe, and any child it leaves behind keeps a pipe open.
+    with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
+        try:
+            process = subprocess.Popen(SCRIPT, stdin=subprocess.DEVNULL, stdout=stdout,
+                                       stderr=stderr, env=environment, start_new_session=True)
+        except FileNotFoundError:
+            raise fail(503, 'PowerShell is not installed; see https://aka.ms/powershell') from None
+        try:
+            wait_for_script(process, stdout, stderr)
+        finally:
+            kill_group(process)
+        return process.returncode, read_output(stdout), read_output(stderr)
+
+def wait_for_script(process, *outputs):
+    """Wait for its end; raise 504 when the script's time is over, 503 when the service's is."""
+    deadline = time.monotonic() + SCRIPT_TIMEOUT
+    while process.poll() is None:
+        if time.monotonic() > deadline:
+            raise fail(504, f'The script was ended after {SCRIPT_TIMEOUT:g} seconds')
+        if stopping.wait(0.02):
+            raise fail(503, 'The script was ended, as the service is about to end')
+        for output in outputs:
+            if os.fstat(output.fileno()).st_size > MAX_OUTPUT:
+                output.truncate(MAX_OUTPUT + 1)  # or an endless output would fill the disk
+
+def kill_group(process):
+    """Kill a process and all that it started."""
+    if os.name == 'nt':
+        subprocess.run(['taskkill', '/F', '/T', '/PID', str(process.pid)], capture_output=True)
+    else:
+        with suppress(ProcessLookupError, PermissionError):  # none of them is left
+            os.killpg(process.pid, signal.SIGKILL)  # the group that start_new_session made
+    process.wait()
+
+def read_output(output):
+    """Return what the script wrote to this file, as text made from MAX_OUTPUT bytes at most."""
+    output.seek(0)
+    written = output.read(MAX_OUTPUT + 1)
+    cut = f'\n[cut after {MAX_OUTPUT} bytes]' if len(written) > MAX_OUTPUT else ''
+    return written[:MAX_OUTPUT].decode(errors='replace') + cut
+
+# --- Films ------------------------------------------------------------------------------------
+films = Collection({
+    '1': {'Name': 'Avengers: Infinity War', 'Year': 2018, 'Month': 'March'},
+    '2': {'Name': 'Ant Man and the Wasp', 'Year': 2018, 'Month': 'August'},
+}, missing=lambda film_id: fail(404, f"Film {film_id} doesn't exist"))
+FILM = {
+    'name': text(1, 200),
+    'year': ([int], lambda year: 1870 <= year <= 2100, 'a whole number from 1870 to 2100'),
+    'month': matching('January|February|March|April|May|June|July|August|September|October|'
+                      'November|December', "an English month's name"),
+}
+FILM_ID = {'id': identifier(64, marks='_-')}
+
+def read_film():
+    """Return the film in the body; its keys may be in any case, so what GET gives can be PUT."""
+    data = {key.lower(): value for key, value in read_object(JSON, FORM).items()}
+    if request.content_type.startswith(FORM) and re.fullmatch('[0-9]{4}', data.get('year', '')):
+        data['year'] = int(data['year'])  # a form has nothing but text
+    return {key.capitalize(): value for key, value in check(data, FILM, required=FILM).items()}
+
+@app.get('/')
+def get_root():
+    """Greet."""
+    return {'hello': 'world'}
+
+@app.get('/hello_world', auth='basic')
+def get_hello_world():
+    """Greet who has signed in."""
+    return {'Hello': 'World'}
+
+@app.get('/films')
+def get_films():
+    """Return all films by id."""
+    return films.copy()
+
+@app.post('/films')
+def post_film():
+    """Add a film under the next number."""
+    film = read_film()
+    with films.lock:
+        film_id = films.new_key()
+        films[film_id] = film
+    return HTTPResponse(json.dumps(film), 201, Location=f'/films/{film_id}')
+
+@app.get('/films/<film_id>')
+def get_film(film_id):
+    """Return a film."""
+    return films[film_id]
+
+@app.put('/films/<film_id>')
+def put_film(film_id):
+    """Add a film under this id (201) or replace the one there (200)."""
+    check({'id': film_id}, FILM_ID)
+    film = read_film()
+    with films.lock:
+        response.status = 200 if film_id in films else 201
+        films[film_id] = film
+    return film
+
+@app.delete('/films/<film_id>')
+def delete_film(film_id):
+    """Delete a film."""
+    films.remove(film_id)
+    return HTTPResponse(status=204)
+
+# --- Records ----------------------------------------------------------------------------------
+RECORD = {'timestamp': NUMBER, 'value1': text(0, 1000), 'value2': NUMBER, 'value3': BOOLEAN}
+KEY_OWNER = {'username': identifier(64)}
+record_error = partial(fail, status='failed')  # the shape of this section's errors
+
+def new_record(record_id, username, timestamp=None, value1=None, value2=None, value3=None):
+    """Return a record that this user makes now; its dates are milliseconds since 1970, UTC."""
+    now = time.time_ns() // 1_000_000
+    return {'id': int(record_id), 'timestamp': timestamp, 'value1': value1, 'value2': value2,
+            'value3': value3, 'creationdate': now, 'lastmodificationdate': now,
+            'lastmodifiedby': username}
+
+records = Collection({str(number): new_record(number, *start) for number, start in enumerate([
+    ('ironman', 2392822832.21, 'Boston Terrier', 9938212273.32, True),
+    ('thor', 8929109, 'The only thing permanent in life is impermanence!', 88239244423.21, False),
+    ('blackwidow', 6789998212.0, 'What a great day!', 221220231.01, True),
+    ('loki', 67182, 'Where are the mere mortals?', 88239244423.21, False),
+    ('captain_america', 828283281.21, "No, I don't think I will..", 781230.21, True),
+], 1)}, missing=lambda record_id: record_error(
+    404, 'The record does not exist! Please try a different record number!'))
+
+def read_record_fields():
+    """Return the fields of a record in the body, at least one."""
+    fields = check(read_object(), RECORD, refuse=record_error)
+    if not fields:
+        raise record_error(400, 'Please populate atleast one field into the record and try again!')
+    return fields
+
+@app.route('/api/generate_key/<username>', ['GET', 'POST'])
+def generate_key(username):
+    """Make an API key for a new user name. Only this answer ever shows it."""
+    check({'username': username}, KEY_OWNER, refuse=record_error)
+    api_key = secrets.token_urlsafe(16)
+    with api_keys.lock:
+        if username in api_keys.values():
+            raise record_error(
+                409, 'The username you are trying to register has been already used!')
+        if request.method != 'HEAD':  # HEAD may not change a thing (RFC 9110, 9.2.1)
+            api_keys[hash_key(api_key)] = username
+    answer = {'api_key': api_key, 'username': username, 'status': 'success',
+              'created_on': time.strftime('%Y-%m-%d %H:%M:%S UTC', time.gmtime()),
+              'message': 'Congrats! Your API Key has been created!'}
+    return HTTPResponse(json.dumps(answer), 201, cache_control='no-store')
+
+@app.get('/api/list')
+def list_records():
+    """Return all records by id."""
+    return json.dumps(sorted(records.values(), key=lambda record: record['id']))
+
+@app.post('/api/create', auth='key')
+def create_record():
+    """Add a record under the next number."""
+    fields = read_record_fields()
+    with records.lock:
+        record_id = records.new_key()
+        record = new_record(record_id, request['REMOTE_USER'], **fields)
+        records[record_id] = record
+    response.status = 201
+    return {'message': 'Your entry has successfully been added to the database!',
+            'record_info': record, 'status': 'success'}
+
+@app.get('/api/read/<record_id>')
+def read_record(record_id):
+    """Return a record."""
+    return {'message': 'Record found!', 'record_info': records[record_id], 'status': 'success'}
+
+@app.patch('/api/modify/<record_id>', auth='key')
+def modify_record(record_id):
+    """Change the fields of a record that are given."""
+    changes = {**read_record_fields(), 'lastmodifiedby': request['REMOTE_USER'],
+               'lastmodificationdate': time.time_ns() // 1_000_000}
+    record = records.change(record_id, changes)
+    return {'message': 'Your record has successfully been modified!', 'record_info': record,
+            'status': 'success'}
+
+@app.delete('/api/remove/<record_id>', auth='key')
+def remove_record(record_id):
+    """Delete a record."""
+    records.remove(record_id)
+    return {'message': 'Your record has been removed!', 'status': 'success'}
+
+@app.route(['/api/generate_key', '/api/generate_key/'], ['GET', 'POST'])
+@app.get(['/api/read', '/api/read/'])
+@app.patch(['/api/modify', '/api/modify/'])
+@app.delete(['/api/remove', '/api/remove/'])
+def missing_name_or_id():
+    """Say what the path lacks."""
+    it = 'username' if 'generate_key' in request.path else 'number'
+    raise record_error(400, f'Oops! You forgot to add a {it} after! Please specify a {it} '
+                            'and try again!')
+
+# --- Users ------------------------------------------------------------------------------------
+users = Collection({
+    'alice': {'cn': 'alice', 'sn': 'Parker', 'uid': 'Alice', 'givenName': 'Alice',
+              'displayName': 'Alice Parker', 'mail': 'alice@dbsentry.com', 'accountLocked': False,
+              'memberOfs': ['cn=Admins,ou=groups,dc=dbsentry,dc=com'],
+              'dn': 'cn=alice,ou=people,dc=dbsentry,dc=com'},
+    'bob': {'cn': 'bob', 'sn': 'Parker', 'uid': 'bob', 'givenName': 'Bob',
+            'displayName': 'Bob Parker', 'mail': 'bob@dbsentry.com', 'accountLocked': False,
+            'memberOfs': ['cn=getafix,ou=groups,dc=dbsentry,dc=com'], 'sshPublicKeys': [],
+            'dn': 'cn=bob,ou=people,dc=dbsentry,dc=com'},
+}, missing=lambda cn: fail(404, f"User {cn} doesn't exist"))
+
+def is_public_key(line):
+    """Tell whether this is a line of OpenSSH's: type, key in base64 (RFC 4253, 6.6), comment."""
+    with suppress(AttributeError, ValueError):  # not a text, not two words, not base64
+        kind, key = line.split(' ')[:2]
+        # The key repeats its type, so no command="..." is before it; no line break hides a second.
+        name = len(kind).to_bytes(4, 'big') + kind.encode()
+        return base64.b64decode(key, validate=True).startswith(name) and line.isprintable()
+    return False
+
+USER = {
+    'cn': identifier(64), 'sn': text(1, 200), 'uid': text(1, 200),
+    'givenName': text(0, 200), 'displayName': text(0, 200), 'accountLocked': BOOLEAN,
+    'mail': matching(r'[!-?A-~]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+', 'a mail address'),
+    'memberOfs': ([list], lambda groups: all(type(group) is str for group in groups),
+                  'a list of group names'),
+    'sshPublicKeys': ([list], lambda lines: all(map(is_public_key, lines)),
+                      'a list of OpenSSH public key lines'),
+}
+
+@app.get('/users', auth='bearer')
+def get_users():
+    """Return all users."""
+    return json.dumps(list(users.values()))
+
+@app.get('/users/<cn>', auth='bearer')
+def get_user(cn):
+    """Return a user."""
+    return users[cn]
+
+@app.post('/users', auth='bearer')
+def post_user():
+    """Add a user."""
+    given = check(read_object(), USER, required=['cn', 'sn'])
+    cn = given['cn']
+    user = {'uid': cn, 'memberOfs': [], 'sshPublicKeys': [], 'accountLocked': False, **given,
+            'dn': f'cn={cn},ou=people,dc=dbsentry,dc=com'}
+    users.add(cn, user, taken=fail(409, f'User {cn} exists already'))
+    return HTTPResponse(json.dumps(user), 201, Location=f'/users/{cn}')
+
+@app.route('/users/<cn>', ['PUT', 'PATCH'], auth='bearer')
+def put_user(cn):
+    """Change the fields of a user that are given; cn stays."""
+    return users.change(cn, {**check(read_object(), USER), 'cn': cn})
+
+@app.delete('/users/<cn>', auth='bearer')
+def delete_user(cn):
+    """Delete a user."""
+    users.remove(cn)
+    return json.dumps(f'Deleted User: {cn}')
+
+@app.get('/authkeys')
+def get_authkeys():
+    """Return a user's SSH public keys, a line each, for AuthorizedKeysCommand of sshd."""
+    if 'username' not in request.query:
+        raise fail(400, 'username must be in the query')
+    user = users.get(request.query['username'], {'accountLocked': True})
+    keys = [] if user['accountLocked'] else user.get('sshPublicKeys', [])
+    return HTTPResponse(''.join(f'{key}\n' for key in keys), content_type='text/plain')
+
+# --- Courses ----------------------------------------------------------------------------------
+courses = Collection({
+    'CSE465': {'code': 'CSE465', 'name': 'Introduction to neural network',
+               'instructor': 'Andrew Ng'},
+    'CSE115': {'code': 'CSE115', 'name': 'Introduction to programming language',
+               'instructor': 'John stuart'},
+}, missing=lambda code: course_error(404, 'Course code is not found in the courses'))
+course_error = partial(fail, key='error')  # the shape of this section's errors
+COURSE = {'code': identifier(32), 'name': text(1, 120), 'instructor': text(1, 120)}
+
+@app.get('/courses', auth='bearer')
+def get_courses():
+    """Return all courses."""
+    return {'courses': list(courses.values())}
+
+@app.get('/courses/<code>', auth='bearer')
+def get_course(code):
+    """Return a course."""
+    return courses[code]
+
+@app.post('/courses', auth='bearer')
+def post_course():
+    """Add a course."""
+    data = read_object()
+    if data.get('code') in (None, ''):
+        raise course_error(400, 'course code must be provided')
+    course = check(data, COURSE, required=COURSE, refuse=course_error)
+    code = course['code']
+    courses.add(code, course, taken=course_error(409, f'Course {code} exists already'))
+    return HTTPResponse(status=201, Location=f'/courses/{code}')
+
+@app.route('/courses/<code>', ['PUT', 'PATCH'], auth='bearer')
+def put_course(code):
+    """Change the name and the instructor of a course (PUT), or one of them (PATCH)."""
+    data = read_object()
+    enough, word = (all, 'and') if request.method == 'PUT' else (any, 'or')
+    if not enough(field in data for field in ['name', 'instructor']):
+        raise course_error(400, f"Course name {word} instructor's name must be provided")
+    courses.change(code, {**check(data, COURSE, refuse=course_error), 'code': code})
+    return HTTPResponse(status=204, Location=f'/courses/{code}')
+
+@app.delete('/courses/<code>', auth='bearer')
+def delete_course(code):
+    """Delete a course."""
+    courses.remove(code)
+    return HTTPResponse(status=204, Location='/courses/')
+
+@app.post('/login')
+def post_login():
+    """Return nothing but a token for a user name and password."""
+    token = make_token(sign_in(course_error))
+    return HTTPResponse(token, content_type='text/plain', cache_control='no-store')
+
+# --- Docs -------------------------------------------------------------------------------------
+@app.get('/swagger.yaml')
+def get_swagger():
+    """Return the description of the service in OpenAPI 3.1."""
+    return static_file('swagger.yaml', Path(__file__).parent, mimetype='application/yaml')
+
+@app.get('/health')
+def get_health():
+    """Tell Docker or a load balancer that the service answers."""
+    return {'status': 'ok'}
+
+# --- Main -------------------------------------------------------------------------------------
+def with_log(application):
+    """Return the WSGI application with a line in the log for each request, in Common Log Format."""
+    def logged(environ, start_response):
+        start = time.perf_counter()
+        # Quoted, as a line break would forge a line; without the query, which may hold a token.
+        line = quote(f'{environ["REQUEST_METHOD"]} {environ["PATH_INFO"]}', ' /', 'latin-1')
+        def start_and_log(status, headers, exc_info=None):
+            logging.info(
+                '%s - %s [%s] "%s %s" %s %s %.1fms', environ['REMOTE_ADDR'],
+                environ.get('REMOTE_USER', '-'), time.strftime('%d/%b/%Y:%H:%M:%S %z'), line,
+                environ['SERVER_PROTOCOL'], status[:3], dict(headers).get('Content-Length', '-'),
+                (time.perf_counter() - start) * 1000)
+            return start_response(status, headers, exc_info)
+        return application(environ, start_and_log)
+    return logged
+
+def refuse_in_json(error, ident=None):
+    """Return the answer to what waitress refuses before Bottle sees it; its own is plain text."""
+    # An unknown Transfer-Encoding is a 501 to waitress, but the fault is the client's.
+    status = '400 Bad Request' if error.code == 501 else f'{error.code} {error.reason}'
+    logging.info('- - - [%s] "-" %s -', time.strftime('%d/%b/%Y:%H:%M:%S %z'), status[:3])
+    return status, [('Content-Type', JSON)], json.dumps({'message': error.body}).encode()
+waitress.utilities.Error.to_response = refuse_in_json
+
+def ask_to_stop(number, _):
+    """Note that the process shall end; the same signal again ends it at once."""
+    signal.signal(number, signal.SIG_DFL)
+    stopping.set()
+
+def print_banner(port):
+    """Print where the service and its docs are, and how to get a token."""
+    url = f'http://{f"[{HOST}]" if ":" in HOST else HOST}:{port}'
+    is_demo = API_PASSWORD == DEMO_PASSWORD
+    logging.info('Listening on %s (Ctrl-C ends it)\nDocs: %s/docs\nA token: curl %s/token '
+             '-d "username=%s" --data-urlencode "password=%s"', url, url, url, API_USERNAME,
+             DEMO_PASSWORD if is_demo else '$API_PASSWORD')
+    if is_demo and HOST not in ['127.0.0.1', '::1', 'localhost']:
+        logging.warning('WARNING: other machines may reach this; set API_PASSWORD to a secret one.')
+
+def serve(sockets):
+    """Answer until asked to stop or, with DEBUG, until this file is saved; then finish in order."""
+    saved = os.stat(__file__).st_mtime
+    while not (stopping.is_set() or DEBUG and os.stat(__file__).st_mtime != saved):
+        waitress.wasyncore.loop(timeout=0.2, use_poll=True, map=sockets, count=1)
+    reload = not stopping.is_set()
+    stopping.set()
+    for listener in sockets.values():
+        listener.accepting = False
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline and any(
+            getattr(client, 'requests', 0) or getattr(client, 'total_outbufs_len', 0)
+            for client in sockets.values()):  # not answered, or not yet sent
+        waitress.wasyncore.loop(timeout=0.05, use_poll=True, map=sockets, count=1)
+    if reload:
+        os.execv(sys.executable, [sys.executable, *sys.argv])
+
+def main():
+    """Read the command line, listen, and serve."""
+    argparse.ArgumentParser(description=__doc__,
+                            formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+    logging.basicConfig(stream=sys.stdout, format='%(message)s', level=logging.INFO)
+    logging.getLogger('waitress.queue').setLevel(logging.ERROR)  # else a line for all that wait
+    sockets = {}  # waitress keeps here all that it listens to
+    try:
+        waitress.create_server(
+            with_log(app), map=sockets, host=HOST, port=PORT, threads=THREADS,
+            max_request_body_size=2 ** 20)  # beyond MAX_BODY, so that read_body can say 413
+    except (OSError, ValueError) as problem:
+        sys.exit(f'Cannot listen on {HOST}, port {PORT}: {problem}')
+    for number in signal.SIGINT, signal.SIGTERM:
+        signal.signal(number, ask_to_stop)
+    print_banner(next(one.effective_port for one in sockets.values() if one.accepting))
+    serve(sockets)
+
+if __name__ == '__main__':
+    main()
