@@ -501,7 +501,7 @@ users = Collection({
 def is_public_key(line):
     """Tell whether this is a line of OpenSSH's: type, key in base64 (RFC 4253, 6.6), comment."""
     with suppress(AttributeError, ValueError):  # not a text, not two words, not base64
-        kind, key = line.split(' ')[:2]
+        kind, key = line.split()[:2]
         # The key repeats its type, so no command="..." is before it; no line break hides a second.
         name = len(kind).to_bytes(4, 'big') + kind.encode()
         return base64.b64decode(key, validate=True).startswith(name) and line.isprintable()
@@ -627,13 +627,13 @@ def with_log(application):
     def logged(environ, start_response):
         start = time.perf_counter()
         # Quoted, as a line break would forge a line; without the query, which may hold a token.
-        line = quote(f'{environ["REQUEST_METHOD"]} {environ["PATH_INFO"]}', ' /', 'latin-1')
+        method, path = environ['REQUEST_METHOD'], environ['PATH_INFO']
+        line = f'{quote(method)} {quote(path, encoding="latin-1")} {environ["SERVER_PROTOCOL"]}'
         def start_and_log(status, headers, exc_info=None):
-            logging.info(
-                '%s - %s [%s] "%s %s" %s %s %.1fms', environ['REMOTE_ADDR'],
-                environ.get('REMOTE_USER', '-'), time.strftime('%d/%b/%Y:%H:%M:%S %z'), line,
-                environ['SERVER_PROTOCOL'], status[:3], dict(headers).get('Content-Length', '-'),
-                (time.perf_counter() - start) * 1000)
+            logging.info('%s - %s [%s] "%s" %s %s %.1fms', environ['REMOTE_ADDR'],
+                         environ.get('REMOTE_USER', '-'), time.strftime('%d/%b/%Y:%H:%M:%S %z'),
+                         line, status[:3], dict(headers).get('Content-Length', '-'),
+                         (time.perf_counter() - start) * 1000)
             return start_response(status, headers, exc_info)
         return application(environ, start_and_log)
     return logged
@@ -656,8 +656,8 @@ def print_banner(port):
     url = f'http://{f"[{HOST}]" if ":" in HOST else HOST}:{port}'
     is_demo = API_PASSWORD == DEMO_PASSWORD
     logging.info('Listening on %s (Ctrl-C ends it)\nDocs: %s/docs\nA token: curl %s/token '
-             '-d "username=%s" --data-urlencode "password=%s"', url, url, url, API_USERNAME,
-             DEMO_PASSWORD if is_demo else '$API_PASSWORD')
+                 '-d "username=%s" --data-urlencode "password=%s"', url, url, url, API_USERNAME,
+                 DEMO_PASSWORD if is_demo else '$API_PASSWORD')
     if is_demo and HOST not in ['127.0.0.1', '::1', 'localhost']:
         logging.warning('WARNING: other machines may reach this; set API_PASSWORD to a secret one.')
 

@@ -1,0 +1,1318 @@
+# /// script
+# requires-python = ">=3.10"
+# dependencies = ["bottle==0.13.4", "pyjwt==2.15.1", "waitress==3.0.2", "webtest==3.0.7",
+#                 "swagger-ui-bundle-v2==5.31.0"]
+# ///
+"""Tests of api.py: a class for each of its rooms, and one for each tutorial's own requests.
+
+    python test_api.py                     all of them
+    python test_api.py Films Users         some classes
+    python test_api.py Films.test_delete   one test
+"""
+import base64
+import contextlib
+import http.client
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+import urllib.error
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from unittest import mock
+from urllib.parse import quote
+
+SETTINGS = ['HOST', 'PORT', 'SECRET_KEY', 'API_USERNAME', 'API_PASSWORD', 'SCRIPT_TIMEOUT', 'DEBUG']
+for setting in SETTINGS:
+    os.environ.pop(setting, None)  # the tests are of the defaults
+
+import jwt  # noqa: E402
+import webtest  # noqa: E402
+
+import api  # noqa: E402
+
+HERE = Path(__file__).parent
+START = {name: dict(value) for name, value in vars(api).items()
+         if isinstance(value, api.Collection)}
+ED25519 = 'ssh-ed25519 ' + base64.b64encode(
+    b'\0\0\0\x0bssh-ed25519\0\0\0\x20' + bytes(32)).decode()
+
+
+class Case(unittest.TestCase):
+    """A test with a client and with the data that a freshly started service has."""
+
+    def setUp(self):
+        for name, items in START.items():
+            collection = getattr(api, name)
+            collection.clear()
+            collection.__init__(items, collection.missing)
+        self.app = webtest.TestApp(api.app)
+        self.bearer = {'Authorization': f'Bearer {api.make_token(api.API_USERNAME)}'}
+
+    def refused(self, answer, *words, error='message'):
+        """Check that an answer is a JSON error that has these words in it."""
+        self.assertEqual(answer.content_type, 'application/json')
+        for word in words:
+            self.assertIn(word, answer.json[error])
+
+
+def basic(username, password):
+    """Return the header of HTTP Basic for this account."""
+    if isinstance(username, str):
+        username, password = username.encode(), password.encode()
+    return {'Authorization': 'Basic ' + base64.b64encode(username + b':' + password).decode()}
+
+
+def at_once(work, arguments):
+    """Call work with each argument, from 12 threads that take turns as often as can be."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(12) as pool:
+            return list(pool.map(work, arguments))
+    finally:
+        sys.setswitchinterval(interval)
+
+
+def client():
+    """Return a client for a thread of its own."""
+    return webtest.TestApp(api.app)
+
+
+# --- Foundation -------------------------------------------------------------------------------
+
+class Foundation(Case):
+    """What every section stands on."""
+
+    def test_unknown_path_is_404(self):
+        self.refused(self.app.get('/nowhere', status=404), '/nowhere')
+        self.app.get('/films/', status=404)
+
+    def test_wrong_method_is_405_with_allow(self):
+        answer = self.app.patch_json('/films/1', {}, status=405)
+        self.refused(answer, 'Method not allowed')
+        self.assertEqual(set(answer.headers['Allow'].split(',')),
+                         {'GET', 'HEAD', 'PUT', 'DELETE', 'OPTIONS'})
+        self.assertEqual(set(self.app.get('/token', status=405).headers['Allow'].split(',')),
+                         {'POST', 'OPTIONS'})
+
+    def test_options_is_204_with_allow_on_every_path(self):
+        for path in {re.sub('<.*?>', 'x', route.rule) for route in api.app.routes}:
+            answer = self.app.options(path, status=204)
+            methods = {route.method for route in api.app.routes
+                       if re.sub('<.*?>', 'x', route.rule) == path}
+            methods |= {'OPTIONS'} | ({'HEAD'} if 'GET' in methods else set())
+            self.assertEqual(set(answer.headers['Allow'].split(',')), methods, path)
+            self.assertEqual(answer.body, b'')
+
+    def test_head_is_get_without_body(self):
+        for path in ['/', '/films', '/films/1', '/api/list', '/health', '/data', '/swagger.yaml']:
+            length = self.app.get(path).headers['Content-Length']
+            answer = self.app.head(path)
+            self.assertEqual((answer.body, answer.headers['Content-Length']), (b'', length), path)
+
+    def test_path_that_is_not_utf8_is_400(self):
+        for path in ['/films/%FF1', '/films/1%C0', '/%ED%A0%80', '/films%FF']:
+            self.refused(self.app.get(path, status=400), 'UTF-8')
+
+    def test_path_with_a_line_break_finds_nothing(self):
+        for path in ['/films/1%0A', '/films%0A', '/films/%0A1', '/api/read/1%0A', '/films/1%00']:
+            self.app.get(path, status=404)
+
+    def test_broken_bodies_are_400(self):
+        nested = b'[' * 100_000
+        for body in [b'', b'{', b'{"a":}', b"{'a': 1}", b'nul', b'NaN', b'[Infinity]', b'-Infinity',
+                     b'1e999', b'{"a": NaN}', b'"\xff"', b'\xff\xfe1\x000\x00', b'"\\ud800"',
+                     b'{"\\udfff": 1}', b'\xef\xbb\xbf{}', b'[1] 2', b'"\x01"', b'"a', nested,
+                     b'{"a":' * 20_000, nested[:40_000] + b']' * 40_000, b'1' * 5000]:
+            answer = self.app.post('/data', body, {'Content-Type': 'application/json'}, status=400)
+            self.refused(answer, 'not valid')
+
+    def test_nesting_that_is_accepted_comes_back(self):
+        for depth in range(100, 1200, 25):  # the limit is Python's, so it is found by trying
+            body = b'[' * depth + b']' * depth
+            answer = self.app.post('/data', body, {'Content-Type': 'application/json'},
+                                   expect_errors=True)
+            self.assertIn(answer.status_int, [200, 400])
+            if answer.status_int == 200:
+                self.assertEqual(answer.body.replace(b' ', b''), body)
+
+    def test_other_content_types_are_415(self):
+        for sent in ['text/plain', 'application/xml', 'multipart/form-data; boundary=x', 'json',
+                     'application/jsonx', 'application/json, text/plain', 'text/json']:
+            for path in ['/data', '/token', '/films']:
+                answer = self.app.post(path, b'{}', {'Content-Type': sent}, status=415)
+                self.refused(answer, 'application/json')
+        self.app.post('/data', b'{}', {'Content-Type': 'application/x-www-form-urlencoded'},
+                      status=415)
+
+    def test_content_type_may_have_a_charset_and_capitals(self):
+        for sent in ['application/json; charset=utf-8', 'APPLICATION/JSON', 'application/json;']:
+            self.assertEqual(self.app.post('/data', b'{}', {'Content-Type': sent}).json, {})
+
+    def test_body_over_100_KiB_is_413(self):
+        longest = b'"%s"' % (b'a' * (100 * 1024 - 2))
+        self.app.post('/data', longest, {'Content-Type': 'application/json'})
+        answer = self.app.post('/data', longest + b' ', {'Content-Type': 'application/json'},
+                               status=413)
+        self.refused(answer, '102400')
+
+    def test_object_is_needed(self):
+        for value in [None, [], 'text', 3.5, True, [{}]]:
+            for path in ['/token', '/login', '/films']:
+                self.refused(self.app.post_json(path, value, status=400), 'object')
+
+    def test_broken_forms_are_400(self):
+        for body in [b'name=%FF', b'name=\xff', b'%FF=1', b'name=%ED%A0%80']:
+            self.app.post('/films', body, {'Content-Type': 'application/x-www-form-urlencoded'},
+                          status=400)
+        self.assertEqual(len(api.films), 2)
+
+    def test_faults_are_500_without_a_traceback(self):
+        with mock.patch.object(api.films, 'copy', side_effect=ZeroDivisionError('secret')):
+            answer = self.app.get('/films', status=500, expect_errors=True)
+        self.assertEqual(answer.json, {'message': 'Internal Server Error'})
+
+    def test_new_keys_skip_those_in_use(self):
+        collection = api.Collection({'a': 1}, missing=KeyError)
+        collection['3'] = collection['4'] = 'taken'
+        self.assertEqual([collection.new_key() for _ in range(3)], ['2', '5', '6'])
+
+    def test_auth_that_is_misspelt_does_not_open_a_route(self):
+        with self.assertRaises(KeyError):
+            api.AuthPlugin().apply(lambda: 'in', mock.Mock(config={'auth': 'baerer'}))
+
+
+class Auth(Case):
+    """Who gets in, and who does not."""
+
+    def token(self, key=None, algorithm='HS256', **claims):
+        """Return a header with a token like ours, but for these claims; None leaves one out."""
+        now = int(time.time())
+        claims = {'sub': api.API_USERNAME, 'iat': now, 'exp': now + 60, **claims}
+        claims = {name: value for name, value in claims.items() if value is not None}
+        token = jwt.encode(claims, key or api.SECRET_KEY, algorithm)
+        return {'Authorization': f'Bearer {token}'}
+
+    def test_basic(self):
+        self.app.get('/hello_world', headers=basic(api.API_USERNAME, api.API_PASSWORD))
+
+    def test_basic_refusals(self):
+        name, password = api.API_USERNAME, api.API_PASSWORD
+        for headers in [{}, basic(name, ''), basic('', password), basic(name, password + ' '),
+                        basic(name.upper(), password), basic('nobody', 'null'), basic('é', 'ü'),
+                        basic(name, 'pässword'), basic(b'\xff\xfe', b'\xff'), basic('', ''),
+                        {'Authorization': 'Basic'}, {'Authorization': 'Basic '},
+                        {'Authorization': 'Basic !!!'}, {'Authorization': 'Basic YWRtaW4='},
+                        {'Authorization': 'Basic \xff\xfe'}, {'Authorization': '\xff\xfe'},
+                        {'Authorization': f'Digest {name}:{password}'}, self.bearer]:
+            answer = self.app.get('/hello_world', headers=headers, status=401)
+            self.refused(answer, 'sign in')
+            self.assertRegex(answer.headers['WWW-Authenticate'], '^Basic realm=".+"')
+
+    def test_account_of_the_front_server_is_not_trusted(self):
+        self.app.get('/hello_world', extra_environ={'REMOTE_USER': 'admin'}, status=401)
+        self.app.get('/users', extra_environ={'REMOTE_USER': 'admin'}, status=401)
+
+    def test_bearer(self):
+        self.app.get('/users', headers=self.bearer)
+        self.app.get('/users', headers=self.token())
+        token = self.bearer['Authorization'].replace('Bearer', 'bearer')
+        self.app.get('/users', headers={'Authorization': token})
+
+    def test_no_token_is_401(self):
+        token = self.bearer['Authorization'].split()[1]
+        for header in ['', 'Bearer', 'Bearer ', token, f'Token {token}', f'JWT {token}',
+                       f'Bearer\t{token}', f'Basic {token}', '\xff', 'Bearer' * 100]:
+            answer = self.app.get('/users', headers={'Authorization': header}, status=401)
+            self.refused(answer, 'token')
+            self.assertEqual(answer.headers['WWW-Authenticate'], 'Bearer realm="One-File API"')
+        self.app.get(f'/users?token={token}', status=401)
+
+    def test_forged_tokens_are_401(self):
+        header, claims, signature = self.bearer['Authorization'].split()[1].split('.')
+
+        def part(text):
+            return base64.urlsafe_b64encode(text.encode()).decode().rstrip('=')
+
+        now = int(time.time())
+        tokens = [
+            self.token(key='another key, which has 64 bytes or more' * 2), self.token(key='0' * 64),
+            self.token(algorithm='HS512'), self.token(algorithm='HS384'),
+            self.token(exp=now - 1), self.token(exp=None), self.token(sub=None),
+            self.token(sub='nobody'), self.token(sub=''), self.token(nbf=now + 60),
+            self.token(iat=now + 60), self.token(aud='other'),
+            *({'Authorization': f'Bearer {token}'} for token in [
+                'x', '..', '...', f'{header}.{claims}.', f'{header}.{claims}',
+                f'{header}..{signature}',
+                f'.{claims}.{signature}', f'{header}.{claims}.{signature}x', f'{signature}' * 100,
+                f'{part("[]")}.{claims}.{signature}', f'{part("null")}.{claims}.{signature}',
+                f'{part("{")}.{claims}.{signature}', f'{part("[" * 5000)}.{claims}.{signature}',
+                f'{part("{}")}.{claims}.{signature}', 'é.ü.ö', '\xff.\xfe.\xfd', 'a b c', 'null',
+                *(f'{part(json.dumps({"alg": algorithm, "typ": "JWT"}))}.{claims}.{end}'
+                  for algorithm in ['none', 'None', 'NONE', 'nOnE', '', None, 1, [], ['HS256'], {},
+                                    'RS256', 'ES256', 'hs256', 'HS256 ']
+                  for end in ['', signature])])]
+        for headers in tokens:
+            answer = self.app.get('/users', headers=headers, status=401)
+            self.refused(answer, 'token')
+            self.assertIn('error="invalid_token"', answer.headers['WWW-Authenticate'], headers)
+
+    def test_claims_of_a_wrong_type_are_401(self):
+        for claims in [{'exp': 'tomorrow'}, {'exp': [1]}, {'exp': float('1e400')}, {'exp': True},
+                       {'iat': 'now'}, {'nbf': {}}]:
+            self.app.get('/users', headers=self.token(**claims), status=401)
+
+    def test_sign_in_refusals(self):
+        right = {'username': api.API_USERNAME, 'password': api.API_PASSWORD}
+        for path, error in [('/token', 'message'), ('/login', 'error')]:
+            for wrong in [{'password': 'x'}, {'username': 'x'}, {'username': 'é'},
+                          {'password': 'pässword'}, {'password': api.API_PASSWORD + '\0'},
+                          {'username': api.API_USERNAME.upper()}]:
+                answer = self.app.post_json(path, {**right, **wrong}, status=401)
+                self.assertEqual(answer.json, {error: 'username or password is not correct'})
+                self.assertIn('Bearer', answer.headers['WWW-Authenticate'])
+            for field in right:
+                for value in [None, True, 0, 1.5, [], {}, '', [right[field]]]:
+                    answer = self.app.post_json(path, {**right, field: value}, status=400)
+                    self.refused(answer, field, error=error)
+                answer = self.app.post_json(path, {field: right[field]}, status=400)
+            self.app.post_json(path, {'username': 'nobody', 'password': None}, status=400)
+            self.app.post(path, '', {'Content-Type': 'application/json'}, status=400)
+            self.app.post(path, '', {'Content-Type': 'application/x-www-form-urlencoded'},
+                          status=400)
+
+    def test_key_refusals(self):
+        key = self.app.post('/api/generate_key/sumit').json['api_key']
+        for headers in [{}, {'api-key': ''}, {'api-key': 'x'}, {'api-key': key + 'x'},
+                        {'api-key': key[:-1]}, {'api-key': key.swapcase()}, {'api-key': '\xff'},
+                        {'api-key': api.hash_key(key)}, {'api-key': f'{key}, {key}'},
+                        {'Authorization': f'Bearer {key}'}, {'api-key': 'sumit'}, self.bearer]:
+            answer = self.app.post_json('/api/create', {'value1': 'x'}, headers=headers, status=401)
+            self.assertEqual(answer.json, {
+                'status': 'failed', 'message': 'You are not authenticated! Please add an '
+                'authentication key to the header and try again!'})
+            self.assertNotIn('WWW-Authenticate', answer.headers)
+        self.assertEqual(len(api.records), 5)
+
+    def test_every_protected_route_refuses_strangers(self):
+        for route in api.app.routes:
+            if 'auth' in route.config:
+                self.app.request(re.sub('<.*?>', '1', route.rule), method=route.method, status=401)
+
+
+# --- Weekend API ------------------------------------------------------------------------------
+
+class WeekendAPI(Case):
+    """/data, /token and /run-script, the last with an executable of ours that is named pwsh."""
+
+    def run_script(self, pwsh, **kwargs):
+        """Call /run-script where pwsh, the text of a shell script, stands in for PowerShell."""
+        with fake_pwsh(pwsh):
+            return webtest.TestApp(api.app).post('/run-script', headers=self.bearer, **kwargs)
+
+    def test_data_points_to_post(self):
+        self.assertEqual(self.app.get('/data').json,
+                         {'message': 'Hey please use the POST method for this endpoint'})
+
+    def test_data_returns_any_json(self):
+        for value in [None, [], {}, '', 'text', 'é😀', 3.5, 0, -1, True, False, {'a': [{'b': None}]},
+                      10 ** 40]:
+            self.assertEqual(self.app.post_json('/data', value).json, value)
+
+    def test_token_for_json_and_form(self):
+        account = {'username': api.API_USERNAME, 'password': api.API_PASSWORD}
+        for post in [self.app.post_json, self.app.post]:
+            answer = post('/token', account)
+            self.assertEqual(answer.headers['Cache-Control'], 'no-store')
+            self.assertEqual({**answer.json, 'access_token': ''},
+                             {'access_token': '', 'token_type': 'Bearer', 'expires_in': 1800})
+            claims = jwt.decode(answer.json['access_token'], api.SECRET_KEY, ['HS256'])
+            self.assertEqual(claims['sub'], api.API_USERNAME)
+            self.assertEqual(claims['exp'] - claims['iat'], 1800)
+            self.run_script('', status=200)
+
+    def test_script_needs_a_token(self):
+        self.app.post('/run-script', status=401)
+
+    def test_script_output(self):
+        answer = self.run_script('echo out; echo é; echo oops >&2')
+        self.assertEqual(answer.json, {'output': 'out\né\n', 'error': 'oops\n'})
+
+    def test_script_gets_its_file_and_no_input(self):
+        answer = self.run_script('for word; do echo "$word"; done; cat')
+        self.assertEqual(answer.json['output'].split('\n')[-2], str(HERE / 'script.ps1'))
+        self.assertIn('-NonInteractive', answer.json['output'])
+
+    def test_script_does_not_see_the_secrets(self):
+        with mock.patch.dict(os.environ, SECRET_KEY='s' * 32, API_USERNAME='u', API_PASSWORD='p'):
+            output = self.run_script('env').json['output']
+        self.assertIn('PATH=', output)
+        for name in ['SECRET_KEY', 'API_USERNAME', 'API_PASSWORD']:
+            self.assertNotIn(name, output)
+
+    def test_script_that_fails_is_500(self):
+        answer = self.run_script('echo out; echo oops >&2; exit 3', status=500)
+        self.assertEqual(answer.json, {'message': 'The script ended with exit code 3',
+                                       'output': 'out\n', 'error': 'oops\n', 'exit_code': 3})
+        self.assertEqual(self.run_script('kill -9 $$', status=500).json['exit_code'], -9)
+
+    def test_script_without_powershell_is_503(self):
+        with mock.patch.dict(os.environ, PATH='/nonexistent'):
+            answer = self.app.post('/run-script', headers=self.bearer, status=503)
+        self.refused(answer, 'PowerShell is not installed', 'https://')
+
+    def test_script_that_takes_too_long_is_504_and_dead_with_all_it_started(self):
+        with tempfile.TemporaryDirectory() as folder, mock.patch.object(api, 'SCRIPT_TIMEOUT', 0.5):
+            pids = Path(folder, 'pids')
+            start = time.monotonic()
+            answer = self.run_script(
+                f'sleep 60 & echo $! >> {pids}; (trap "" TERM; sleep 60) & echo $! >> {pids}; '
+                f'echo $$ >> {pids}; wait', status=504)
+            self.assertLess(time.monotonic() - start, 10)
+            self.refused(answer, '0.5 seconds')
+            self.assertEqual(len(pids.read_text().split()), 3)
+            self.assert_ended(pids.read_text().split())
+
+    def test_script_that_ends_takes_its_children_with_it(self):
+        answer = self.run_script('sleep 60 & echo $!')
+        self.assert_ended(answer.json['output'].split())
+
+    def assert_ended(self, pids):
+        """Check that these processes are gone, or are dead and wait to be collected."""
+        for pid in pids:
+            for _ in range(100):
+                with contextlib.suppress(FileNotFoundError):
+                    if Path(f'/proc/{pid}/stat').read_text().rsplit(')', 1)[1].split()[0] != 'Z':
+                        time.sleep(0.05)
+                        continue
+                break
+            else:
+                self.fail(f'process {pid} lives on')
+
+    def test_script_output_is_cut_at_1_MiB_a_stream(self):
+        answer = self.run_script('head -c 5000000 /dev/zero | tr "\\0" a; '
+                                 'head -c 1048576 /dev/zero | tr "\\0" b >&2')
+        self.assertEqual(answer.json['output'].count('a', 0, 2 ** 20), 2 ** 20)
+        self.assertTrue(answer.json['output'].endswith('[cut after 1048576 bytes]'))
+        self.assertEqual(answer.json['error'], 'b' * 2 ** 20)
+
+    def test_endless_output_does_not_fill_the_disk(self):
+        sizes = []
+
+        class Watched:
+            """A file that notes how long it was each time that it was cut."""
+            def __init__(self, *args, **kwargs):
+                self.file = TemporaryFile(*args, **kwargs)
+
+            def __getattr__(self, name):
+                return getattr(self.file, name)
+
+            def __enter__(self):
+                return self
+
+            def __exit__(self, *_):
+                self.file.close()
+
+            def truncate(self, size):
+                sizes.append(os.fstat(self.file.fileno()).st_blocks * 512)
+                return self.file.truncate(size)
+
+        TemporaryFile = tempfile.TemporaryFile
+        with mock.patch.object(tempfile, 'TemporaryFile', Watched), \
+                mock.patch.object(api, 'SCRIPT_TIMEOUT', 1):
+            self.run_script('yes', status=504)
+        self.assertGreater(len(sizes), 3)
+
+    def test_script_output_that_is_not_utf8(self):
+        self.assertEqual(self.run_script(r'printf "a\377b"').json['output'], 'a\ufffdb')
+
+    def test_scripts_at_once(self):
+        with fake_pwsh('sleep 1'):
+            def call(_):
+                return client().post('/run-script', headers=self.bearer, expect_errors=True)
+            with ThreadPoolExecutor(8) as pool:
+                answers = list(pool.map(call, range(8)))
+        self.assertEqual(sorted(answer.status_int for answer in answers),
+                         [200] * (api.THREADS // 2) + [503] * (8 - api.THREADS // 2))
+        for answer in answers:
+            self.assertEqual('Retry-After' in answer.headers, answer.status_int == 503)
+        self.run_script('', status=200)  # and the places are free again
+
+    @unittest.skipUnless(shutil.which('pwsh'), 'PowerShell is not installed')
+    def test_real_script(self):
+        output = self.app.post('/run-script', headers=self.bearer).json['output']
+        for word in ['Host:', 'System:', 'PowerShell:', 'Time (UTC):', 'Uptime:']:
+            self.assertIn(word, output)
+
+
+@contextlib.contextmanager
+def fake_pwsh(script):
+    """Put a shell script named pwsh first on PATH."""
+    with tempfile.TemporaryDirectory() as folder:
+        pwsh = Path(folder, 'pwsh')
+        pwsh.write_text(f'#!/bin/sh\n{script}\n')
+        pwsh.chmod(0o755)
+        with mock.patch.dict(os.environ, PATH=f'{folder}:{os.environ["PATH"]}'):
+            yield
+
+
+# --- Films ------------------------------------------------------------------------------------
+
+class Films(Case):
+    """/, /hello_world and /films."""
+
+    film = {'name': 'Dune', 'year': 2021, 'month': 'October'}
+    shown = {'Name': 'Dune', 'Year': 2021, 'Month': 'October'}
+
+    def test_root_greets(self):
+        self.assertEqual(self.app.get('/').json, {'hello': 'world'})
+
+    def test_hello_world_greets_who_signed_in(self):
+        answer = self.app.get('/hello_world', headers=basic(api.API_USERNAME, api.API_PASSWORD))
+        self.assertEqual(answer.json, {'Hello': 'World'})
+        self.app.get('/hello_world', status=401)
+
+    def test_list(self):
+        self.assertEqual(self.app.get('/films').json, START['films'])
+
+    def test_list_may_be_empty(self):
+        api.films.clear()
+        self.assertEqual(self.app.get('/films').json, {})
+
+    def test_post_takes_the_next_number(self):
+        for number in ['3', '4']:
+            answer = self.app.post_json('/films', self.film, status=201)
+            self.assertEqual(answer.headers['Location'], f'/films/{number}')
+            self.assertEqual(answer.json, self.shown)
+            self.assertEqual(self.app.get(f'/films/{number}').json, self.shown)
+
+    def test_post_gives_no_number_twice(self):
+        self.app.delete('/films/2')
+        self.app.put_json('/films/3', self.film, status=201)
+        self.assertEqual(self.app.post_json('/films', self.film).headers['Location'], '/films/4')
+        self.app.delete('/films/4')
+        self.assertEqual(self.app.post_json('/films', self.film).headers['Location'], '/films/5')
+
+    def test_get(self):
+        self.assertEqual(self.app.get('/films/1').json,
+                         {'Name': 'Avengers: Infinity War', 'Year': 2018, 'Month': 'March'})
+
+    def test_get_what_is_not_there(self):
+        for film_id in ['3', '01', '１', '1.0', '-1', 'a' * 5000]:
+            answer = self.app.get(f'/films/{quote(film_id)}', status=404)
+            self.assertEqual(answer.json, {'message': f"Film {film_id} doesn't exist"})
+
+    def test_put_adds_a_film(self):
+        for film_id in ['7', 'dune', 'a_b-C', 'x' * 64]:
+            self.assertEqual(self.app.put_json(f'/films/{film_id}', self.film, status=201).json,
+                             self.shown)
+            self.assertEqual(self.app.get(f'/films/{film_id}').json, self.shown)
+
+    def test_put_replaces_a_film(self):
+        self.app.put_json('/films/1', self.film, status=200)
+        self.assertEqual(self.app.get('/films').json, {**START['films'], '1': self.shown})
+
+    def test_put_takes_a_form(self):
+        self.assertEqual(self.app.put('/films/9', self.film, status=201).json, self.shown)
+        self.assertEqual(self.app.post('/films', self.film, status=201).json, self.shown)
+
+    def test_put_takes_what_get_gives(self):
+        self.app.put_json('/films/2', self.app.get('/films/1').json, status=200)
+        self.assertEqual(self.app.get('/films/2').json, self.app.get('/films/1').json)
+        self.app.put_json('/films/3', {'NAME': 'Dune', 'yEaR': 2021, 'Month': 'October'})
+
+    def test_bad_ids_are_400(self):
+        for film_id in ['x' * 65, 'a.b', 'a%20b', '%C3%A9', '1%0A', '%20', '..%00']:
+            self.refused(self.app.put_json(f'/films/{film_id}', self.film, status=400), 'id')
+        self.assertEqual(api.films, START['films'])
+
+    def test_bad_fields_are_400(self):
+        for field, values in {
+                'name': ['', 'x' * 201, None, 1, True, [], {}, ['Dune']],
+                'year': [1869, 2101, '2021', 2021.0, 2021.5, None, True, [], -1, 10 ** 30],
+                'month': ['', 'october', 'Oct', 'Smarch', 'October ', 'October\n', None, 10, True,
+                          [], {}]}.items():
+            for value in values:
+                for call in [lambda film: self.app.post_json('/films', film, status=400),
+                             lambda film: self.app.put_json('/films/1', film, status=400)]:
+                    self.refused(call({**self.film, field: value}), field)
+            film = {name: value for name, value in self.film.items() if name != field}
+            self.refused(self.app.post_json('/films', film, status=400), field)
+        self.assertEqual(api.films, START['films'])
+
+    def test_bad_years_in_a_form_are_400(self):
+        for year in ['', '1869', '2101', '２０２１', '2_021', ' 2021', '+2021', '2021.0', '0x7e5',
+                     '²²²²', '02021', '2e3', 'x']:
+            self.refused(self.app.post('/films', {**self.film, 'year': year}, status=400), 'year')
+        self.assertEqual(api.films, START['films'])
+
+    def test_limits_of_fields_are_taken(self):
+        for name, year in [('x', 1870), ('é' * 200, 2100)]:
+            self.app.post_json('/films', {'name': name, 'year': year, 'month': 'May'}, status=201)
+
+    def test_delete(self):
+        answer = self.app.delete('/films/1', status=204)
+        self.assertEqual(answer.body, b'')
+        self.assertEqual(self.app.delete('/films/1', status=404).json,
+                         {'message': "Film 1 doesn't exist"})
+        self.assertEqual(list(self.app.get('/films').json), ['2'])
+
+    def test_threads_get_no_number_twice(self):
+        places = at_once(lambda _: client().post_json('/films', self.film).headers['Location'],
+                         range(300))
+        self.assertEqual(len(set(places)), 300)
+        self.assertEqual(len(api.films), 302)
+
+    def test_threads_put_a_new_film_once(self):
+        for number in range(20):
+            statuses = at_once(lambda _, n=number: client().put_json(
+                f'/films/new{n}', self.film).status_int, range(12))
+            self.assertEqual(sorted(statuses), [200] * 11 + [201])
+
+    def test_threads_delete_a_film_once(self):
+        for number in range(20):
+            api.films[f'old{number}'] = self.shown
+            statuses = at_once(lambda _, n=number: client().delete(
+                f'/films/old{n}', expect_errors=True).status_int, range(12))
+            self.assertEqual(sorted(statuses), [204] + [404] * 11)
+
+    def test_list_while_threads_write(self):
+        def work(number):
+            app = client()
+            app.put_json(f'/films/{number}', self.film)
+            app.get('/films', status=200)
+            app.delete(f'/films/{number}')
+        at_once(work, range(200, 500))
+        self.assertEqual(api.films, START['films'])
+
+
+# --- Records ----------------------------------------------------------------------------------
+
+class Records(Case):
+    """/api/..."""
+
+    def setUp(self):
+        super().setUp()
+        self.key = {'api-key': self.app.post('/api/generate_key/sumit').json['api_key']}
+
+    def test_generate_key(self):
+        for method, name in [('POST', 'tony'), ('GET', 'steve.rogers-1_x'), ('POST', 'x' * 64)]:
+            answer = self.app.request(f'/api/generate_key/{name}', method=method, status=201)
+            self.assertEqual(answer.headers['Cache-Control'], 'no-store')
+            self.assertRegex(answer.json['created_on'], r'^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC$')
+            self.assertEqual(len(answer.json['api_key']), 22)
+            self.assertEqual({**answer.json, 'api_key': '', 'created_on': ''}, {
+                'api_key': '', 'created_on': '', 'username': name, 'status': 'success',
+                'message': 'Congrats! Your API Key has been created!'})
+
+    def test_generate_key_for_a_taken_name_is_409(self):
+        for method in ['POST', 'GET']:
+            answer = self.app.request('/api/generate_key/sumit', method=method, status=409)
+            self.assertEqual(answer.json, {
+                'status': 'failed',
+                'message': 'The username you are trying to register has been already used!'})
+
+    def test_generate_key_for_a_bad_name_is_400(self):
+        for name in ['x' * 65, 'a b', '%C3%A9', 'a%0A', '..', '.', 'a%00', '<b>', "a'b"]:
+            answer = self.app.post(f'/api/generate_key/{name}', status=400)
+            self.refused(answer, 'username')
+            self.assertEqual(answer.json['status'], 'failed')
+
+    def test_keys_are_kept_as_hashes(self):
+        self.assertNotIn(self.key['api-key'], str(dict(api.api_keys)))
+
+    def test_head_makes_no_key(self):
+        self.app.head('/api/generate_key/thor')
+        self.app.post('/api/generate_key/thor', status=201)
+
+    def test_list(self):
+        records = self.app.get('/api/list').json
+        self.assertEqual([record['id'] for record in records], [1, 2, 3, 4, 5])
+        self.assertEqual(list(records[0]), [
+            'id', 'timestamp', 'value1', 'value2', 'value3', 'creationdate',
+            'lastmodificationdate', 'lastmodifiedby'])
+
+    def test_create(self):
+        fields = {'timestamp': 6789998212, 'value1': 'Hello', 'value2': 2021.01, 'value3': True}
+        answer = self.app.post_json('/api/create', fields, headers=self.key, status=201)
+        self.assertEqual(answer.json['message'],
+                         'Your entry has successfully been added to the database!')
+        self.assertEqual(answer.json['status'], 'success')
+        record = answer.json['record_info']
+        now = time.time() * 1000
+        self.assertEqual(record['creationdate'], record['lastmodificationdate'])
+        self.assertTrue(now - 5000 < record['creationdate'] <= now)
+        self.assertEqual({**record, **fields, 'id': 6, 'lastmodifiedby': 'sumit'}, record)
+        self.assertEqual(self.app.get('/api/read/6').json['record_info'], record)
+
+    def test_create_with_one_field(self):
+        for field, value in [('timestamp', 0), ('value1', ''), ('value2', -1.5), ('value3', False)]:
+            record = self.app.post_json('/api/create', {field: value}, headers=self.key,
+                                        status=201).json['record_info']
+            none = dict.fromkeys(['timestamp', 'value1', 'value2', 'value3'])
+            self.assertEqual({**record, **none, field: value}, record)
+
+    def test_create_and_modify_without_a_field_are_400(self):
+        for fields in [{}, {'id': 9}, {'lastmodifiedby': 'x'}, {'value4': 1}]:
+            for answer in [
+                    self.app.post_json('/api/create', fields, headers=self.key, status=400),
+                    self.app.patch_json('/api/modify/5', fields, headers=self.key, status=400)]:
+                self.assertEqual(answer.json, {
+                    'status': 'failed',
+                    'message': 'Please populate atleast one field into the record and try again!'})
+        self.assertEqual(api.records, START['records'])
+
+    def test_bad_fields_are_400(self):
+        for field, values in {'timestamp': ['1', True, None, [], {}],
+                              'value3': [0, 1, 'true', None],
+                              'value1': ['x' * 1001, 1, None, True, [], {}],
+                              'value2': ['', False, None, [1]]}.items():
+            for value in values:
+                for answer in [
+                        self.app.post_json('/api/create', {'value1': 'x', field: value},
+                                           headers=self.key, status=400),
+                        self.app.patch_json('/api/modify/5', {'value1': 'x', field: value},
+                                            headers=self.key, status=400)]:
+                    self.refused(answer, field)
+                    self.assertEqual(answer.json['status'], 'failed')
+        self.assertEqual(api.records, START['records'])
+
+    def test_form_is_415(self):
+        self.app.post('/api/create', {'value1': 'x'}, headers=self.key, status=415)
+
+    def test_read(self):
+        answer = self.app.get('/api/read/5').json
+        self.assertEqual((answer['message'], answer['status']), ('Record found!', 'success'))
+        self.assertEqual(answer['record_info'], START['records']['5'])
+
+    def test_modify(self):
+        before = START['records']['5']
+        answer = self.app.patch_json('/api/modify/5', {'value1': 'Yes'}, headers=self.key)
+        self.assertEqual(answer.json['message'], 'Your record has successfully been modified!')
+        record = answer.json['record_info']
+        self.assertGreaterEqual(record['lastmodificationdate'], before['lastmodificationdate'])
+        self.assertEqual(record, {**before, 'value1': 'Yes', 'lastmodifiedby': 'sumit',
+                                  'lastmodificationdate': record['lastmodificationdate']})
+
+    def test_remove(self):
+        self.assertEqual(self.app.delete('/api/remove/5', headers=self.key).json, {
+            'message': 'Your record has been removed!', 'status': 'success'})
+        self.app.get('/api/read/5', status=404)
+        answer = self.app.post_json('/api/create', {'value1': 'x'}, headers=self.key)
+        self.assertEqual(answer.json['record_info']['id'], 6)  # ids are never used twice
+
+    def test_unknown_ids_are_404(self):
+        for record_id in ['6', '0', '-1', '05', '5.0', 'x', '%D9%A5', '9' * 5000]:
+            for answer in [
+                    self.app.get(f'/api/read/{record_id}', status=404),
+                    self.app.patch_json(f'/api/modify/{record_id}', {'value1': 'x'},
+                                        headers=self.key, status=404),
+                    self.app.delete(f'/api/remove/{record_id}', headers=self.key, status=404)]:
+                self.assertEqual(answer.json, {
+                    'status': 'failed', 'message':
+                    'The record does not exist! Please try a different record number!'})
+
+    def test_without_name_or_id(self):
+        for method, path, what in [
+                ('GET', '/api/generate_key', 'username'), ('POST', '/api/generate_key', 'username'),
+                ('GET', '/api/read', 'number'), ('PATCH', '/api/modify', 'number'),
+                ('DELETE', '/api/remove', 'number')]:
+            for end in ['', '/']:
+                answer = self.app.request(path + end, method=method, status=400)
+                self.assertEqual(answer.json, {
+                    'status': 'failed', 'message': f'Oops! You forgot to add a {what} after! '
+                    f'Please specify a {what} and try again!'})
+
+    def test_threads_register_a_name_once(self):
+        for number in range(20):
+            statuses = at_once(lambda _, n=number: client().post(
+                f'/api/generate_key/name{n}', expect_errors=True).status_int, range(12))
+            self.assertEqual(sorted(statuses), [201] + [409] * 11)
+
+    def test_threads_get_no_id_twice(self):
+        ids = at_once(lambda _: client().post_json('/api/create', {'value1': 'x'}, headers=self.key)
+                      .json['record_info']['id'], range(300))
+        self.assertEqual(sorted(ids), list(range(6, 306)))
+
+    def test_threads_lose_no_change(self):
+        fields = [{'timestamp': 1}, {'value1': 'x'}, {'value2': 2}, {'value3': False}] * 3
+        for _ in range(20):
+            api.records['5'] = START['records']['5']
+            at_once(lambda field: client().patch_json('/api/modify/5', field, headers=self.key),
+                    fields)
+            record = api.records['5']
+            self.assertEqual((record['timestamp'], record['value1'], record['value2'],
+                              record['value3']), (1, 'x', 2, False))
+
+
+# --- Users ------------------------------------------------------------------------------------
+
+class Users(Case):
+    """/users and /authkeys."""
+
+    def setUp(self):
+        super().setUp()
+        self.app.authorization = ('Bearer', api.make_token(api.API_USERNAME))
+
+    def test_list(self):
+        self.assertEqual(self.app.get('/users').json, list(START['users'].values()))
+
+    def test_get(self):
+        self.assertEqual(self.app.get('/users/alice').json, START['users']['alice'])
+
+    def test_unknown_users_are_404(self):
+        for cn in ['carol', 'Alice', 'alice%0A', '*', '(cn=*)', '%C3%A9']:
+            self.refused(self.app.get(f'/users/{cn}', status=404), "doesn't exist")
+        self.app.put_json('/users/carol', {'sn': 'x'}, status=404)
+        self.app.patch_json('/users/carol', {'sn': 'x'}, status=404)
+        self.app.delete('/users/carol', status=404)
+
+    def test_post(self):
+        answer = self.app.post_json('/users', {'cn': 'carol', 'sn': 'Danvers'}, status=201)
+        self.assertEqual(answer.headers['Location'], '/users/carol')
+        self.assertEqual(answer.json, {
+            'cn': 'carol', 'sn': 'Danvers', 'uid': 'carol', 'memberOfs': [], 'sshPublicKeys': [],
+            'accountLocked': False, 'dn': 'cn=carol,ou=people,dc=dbsentry,dc=com'})
+        self.assertEqual(self.app.get('/users/carol').json, answer.json)
+
+    def test_post_with_all_fields(self):
+        user = {'cn': 'c.d-e_f', 'sn': 'D', 'uid': 'cd', 'givenName': 'C', 'displayName': 'C D',
+                'mail': 'c.d+x@mail.example.com', 'memberOfs': ['cn=a,dc=b'],
+                'sshPublicKeys': [ED25519, f'{ED25519} c@host'], 'accountLocked': True}
+        self.assertEqual(self.app.post_json('/users', user, status=201).json,
+                         {**user, 'dn': 'cn=c.d-e_f,ou=people,dc=dbsentry,dc=com'})
+
+    def test_post_twice_is_409(self):
+        self.refused(self.app.post_json('/users', {'cn': 'bob', 'sn': 'X'}, status=409), 'bob')
+        self.assertEqual(api.users, START['users'])
+
+    def test_dn_is_not_taken_from_the_caller(self):
+        evil = 'cn=admin,dc=evil'
+        answer = self.app.post_json('/users', {'cn': 'x', 'sn': 'y', 'dn': evil})
+        self.assertEqual(answer.json['dn'], 'cn=x,ou=people,dc=dbsentry,dc=com')
+        self.app.put_json('/users/x', {'dn': evil})
+        self.assertNotIn(evil, str(dict(api.users)))
+
+    def test_put_and_patch_change_what_is_given(self):
+        for change in [self.app.put_json, self.app.patch_json]:
+            answer = change('/users/bob', {'sn': 'New', 'accountLocked': True}, status=200)
+            self.assertEqual(answer.json,
+                             {**START['users']['bob'], 'sn': 'New', 'accountLocked': True})
+            self.assertEqual(change('/users/bob', {}).json, answer.json)
+
+    def test_cn_stays(self):
+        self.assertEqual(self.app.put_json('/users/bob', {'cn': 'eve'}).json['cn'], 'bob')
+        self.assertEqual(set(api.users), {'alice', 'bob'})
+
+    def test_bad_fields_are_400(self):
+        user = {'cn': 'carol', 'sn': 'Danvers'}
+        bad = {
+            'cn': ['', 'x' * 65, 'a b', 'é', 'a,dc=x', 'a*', '.', '..', 'a\n', None, 1, [], True],
+            'sn': ['', 'x' * 201, None, 1, []],
+            'uid': ['', None, 5], 'givenName': [None, 1, 'x' * 201], 'displayName': [[], False],
+            'mail': ['', 'x', 'x@', '@x.com', 'a@b', 'a b@c.com', 'a@b@c.com', 'a@b..com',
+                     'a@b.com\n', 'a@b.com\nBcc: x@y.zz', None, 1, 'a@' + 'b.' * 40_000],
+            'memberOfs': ['Admins', None, [1], [None], [[]], {'cn': 'x'}],
+            'accountLocked': ['true', 0, 1, None, []],
+            'sshPublicKeys': [ED25519, None, [1], [''], ['ssh-ed25519'], ['ssh-ed25519 x'],
+                              [ED25519[:-3]], [ED25519.replace('ssh-ed25519', 'ssh-rsa')],
+                              [f'command="rm" {ED25519}'], [f'{ED25519}\n{ED25519}'],
+                              [f'{ED25519} a\r\n'], [f'{ED25519} \u2028'],
+                              [ED25519.replace(' ', '\t')], [ED25519, 'x'], ['ssh-ed25519 é'], [' AAAAAAAA']]}
+        for field, values in bad.items():
+            for value in values:
+                answer = self.app.post_json('/users', {**user, field: value}, status=400)
+                self.refused(answer, field)
+                if field != 'cn':
+                    self.refused(self.app.put_json('/users/bob', {field: value}, status=400), field)
+        for field in user:
+            self.refused(self.app.post_json('/users', {field: 'x'}, status=400),
+                         'cn' if field == 'sn' else 'sn')
+        self.assertEqual(api.users, START['users'])
+
+    def test_delete(self):
+        self.assertEqual(self.app.delete('/users/bob').json, 'Deleted User: bob')
+        self.app.get('/users/bob', status=404)
+
+    def test_authkeys_is_open_and_plain(self):
+        self.app.put_json('/users/bob', {'sshPublicKeys': [ED25519, f'{ED25519} é@host']})
+        self.app.authorization = None
+        answer = self.app.get('/authkeys?username=bob')
+        self.assertEqual(answer.content_type, 'text/plain')
+        self.assertEqual(answer.body.decode(), f'{ED25519}\n{ED25519} é@host\n')
+
+    def test_authkeys_without_keys_is_empty(self):
+        for name in ['alice', 'bob', 'nobody', '', '%FF', '*', 'bob%0A']:
+            self.assertEqual(self.app.get(f'/authkeys?username={name}', status=200).body, b'')
+        self.refused(self.app.get('/authkeys', status=400), 'username')
+
+    def test_authkeys_of_a_locked_user_is_empty(self):
+        self.app.put_json('/users/bob', {'sshPublicKeys': [ED25519], 'accountLocked': True})
+        self.assertEqual(self.app.get('/authkeys?username=bob').body, b'')
+
+    def test_threads_add_a_user_once(self):
+        for number in range(20):
+            statuses = at_once(lambda _, n=number: client().post_json(
+                '/users', {'cn': f'user{n}', 'sn': 'x'}, headers=self.bearer,
+                expect_errors=True).status_int, range(12))
+            self.assertEqual(sorted(statuses), [201] + [409] * 11)
+
+    def test_threads_lose_no_change(self):
+        fields = ['sn', 'uid', 'givenName', 'displayName'] * 3
+        for number in range(20):
+            at_once(lambda field, n=number: client().patch_json(
+                '/users/bob', {field: f'new{n}'}, headers=self.bearer), fields)
+            self.assertEqual({api.users['bob'][field] for field in fields}, {f'new{number}'})
+
+    def test_change_does_not_bring_back_who_was_deleted(self):
+        for number in range(20):
+            api.users['eve'] = {**START['users']['bob'], 'cn': 'eve'}
+            at_once(lambda n: (client().delete if n == 6 else client().patch_json)(
+                '/users/eve', *([] if n == 6 else [{'sn': 'x'}]), headers=self.bearer,
+                expect_errors=True), range(12))
+            self.assertNotIn('eve', api.users)
+
+
+# --- Courses ----------------------------------------------------------------------------------
+
+class Courses(Case):
+    """/courses and /login."""
+
+    course = {'code': 'CSE101', 'name': 'Python', 'instructor': 'Guido'}
+
+    def setUp(self):
+        super().setUp()
+        self.app.authorization = ('Bearer', api.make_token(api.API_USERNAME))
+
+    def test_list(self):
+        self.assertEqual(self.app.get('/courses').json,
+                         {'courses': list(START['courses'].values())})
+
+    def test_get(self):
+        self.assertEqual(self.app.get('/courses/CSE115').json, {
+            'code': 'CSE115', 'name': 'Introduction to programming language',
+            'instructor': 'John stuart'})
+
+    def test_unknown_courses_are_404(self):
+        missing = {'error': 'Course code is not found in the courses'}
+        change = {'name': 'x', 'instructor': 'y'}
+        for code in ['CSE101', 'cse115', 'CSE115%0A', '%C3%A9']:
+            self.assertEqual(self.app.get(f'/courses/{code}', status=404).json, missing)
+            for call in [self.app.put_json, self.app.patch_json]:
+                self.assertEqual(call(f'/courses/{code}', change, status=404).json, missing)
+            self.assertEqual(self.app.delete(f'/courses/{code}', status=404).json, missing)
+        self.assertEqual(api.courses, START['courses'])
+
+    def test_post(self):
+        answer = self.app.post_json('/courses', self.course, status=201)
+        self.assertEqual((answer.body, answer.headers['Location']), (b'', '/courses/CSE101'))
+        self.assertEqual(self.app.get('/courses/CSE101').json, self.course)
+
+    def test_post_without_code_is_400(self):
+        for code in [{}, {'code': ''}, {'code': None}]:
+            answer = self.app.post_json('/courses', {'name': 'x', 'instructor': 'y', **code},
+                                        status=400)
+            self.assertEqual(answer.json, {'error': 'course code must be provided'})
+
+    def test_post_twice_is_409(self):
+        self.refused(self.app.post_json('/courses', {**self.course, 'code': 'CSE115'}, status=409),
+                     'CSE115', error='error')
+        self.assertEqual(api.courses, START['courses'])
+
+    def test_bad_fields_are_400(self):
+        for field, values in {
+                'code': ['x' * 33, 'a b', 'é', 'a/b', '.', '..', 'CSE\n', 115, True, ['x']],
+                'name': ['', 'x' * 121, None, 1, []],
+                'instructor': ['', 'x' * 121, None, {}, False]}.items():
+            for value in values:
+                course = {**self.course, field: value}
+                self.refused(self.app.post_json('/courses', course, status=400), field,
+                             error='error')
+                if field != 'code':
+                    self.refused(self.app.put_json('/courses/CSE115', course, status=400), field,
+                                 error='error')
+                    self.refused(self.app.patch_json('/courses/CSE115', {field: value}, status=400),
+                                 field, error='error')
+        for field in ['name', 'instructor']:
+            course = {name: value for name, value in self.course.items() if name != field}
+            self.refused(self.app.post_json('/courses', course, status=400), field, error='error')
+        self.assertEqual(api.courses, START['courses'])
+
+    def test_put(self):
+        answer = self.app.put_json('/courses/CSE115', {'name': 'n', 'instructor': 'i'}, status=204)
+        self.assertEqual((answer.body, answer.headers['Location']), (b'', '/courses/CSE115'))
+        self.assertEqual(self.app.get('/courses/CSE115').json,
+                         {'code': 'CSE115', 'name': 'n', 'instructor': 'i'})
+
+    def test_put_wants_both(self):
+        for change in [{}, {'name': 'x'}, {'instructor': 'x'}, {'code': 'x'}]:
+            answer = self.app.put_json('/courses/CSE115', change, status=400)
+            self.assertEqual(answer.json, {
+                'error': "Course name and instructor's name must be provided"})
+
+    def test_patch(self):
+        self.app.patch_json('/courses/CSE115', {'name': 'n'}, status=204)
+        answer = self.app.patch_json('/courses/CSE115', {'instructor': 'i'}, status=204)
+        self.assertEqual(answer.headers['Location'], '/courses/CSE115')
+        self.app.patch_json('/courses/CSE465', {'name': 'n', 'instructor': 'i'}, status=204)
+        self.assertEqual(api.courses, {
+            'CSE115': {'code': 'CSE115', 'name': 'n', 'instructor': 'i'},
+            'CSE465': {'code': 'CSE465', 'name': 'n', 'instructor': 'i'}})
+
+    def test_patch_wants_one(self):
+        for change in [{}, {'code': 'x'}]:
+            answer = self.app.patch_json('/courses/CSE115', change, status=400)
+            self.assertEqual(answer.json, {
+                'error': "Course name or instructor's name must be provided"})
+
+    def test_code_stays(self):
+        self.app.put_json('/courses/CSE115', {'name': 'n', 'instructor': 'i', 'code': 'X'})
+        self.assertEqual(set(api.courses), {'CSE115', 'CSE465'})
+        self.assertEqual(api.courses['CSE115']['code'], 'CSE115')
+
+    def test_delete(self):
+        answer = self.app.delete('/courses/CSE115', status=204)
+        self.assertEqual((answer.body, answer.headers['Location']), (b'', '/courses/'))
+        self.app.delete('/courses/CSE115', status=404)
+
+    def test_login(self):
+        self.app.authorization = None
+        account = {'username': api.API_USERNAME, 'password': api.API_PASSWORD}
+        for post in [self.app.post_json, self.app.post]:
+            answer = post('/login', account, status=200)
+            self.assertEqual(answer.content_type, 'text/plain')
+            self.assertEqual(answer.headers['Cache-Control'], 'no-store')
+            self.app.get('/courses', headers={'Authorization': f'Bearer {answer.text}'})
+        answer = self.app.post_json('/login', {**account, 'password': 'x'}, status=401)
+        self.assertEqual(answer.json, {'error': 'username or password is not correct'})
+
+    def test_threads_add_a_course_once(self):
+        for number in range(20):
+            statuses = at_once(lambda _, n=number: client().post_json(
+                '/courses', {**self.course, 'code': f'C{n}'}, headers=self.bearer,
+                expect_errors=True).status_int, range(12))
+            self.assertEqual(sorted(statuses), [201] + [409] * 11)
+
+    def test_threads_lose_no_change(self):
+        for number in range(20):
+            at_once(lambda field, n=number: client().patch_json(
+                '/courses/CSE115', {field: f'new{n}'}, headers=self.bearer),
+                ['name', 'instructor'] * 6)
+            self.assertEqual(api.courses['CSE115'], {
+                'code': 'CSE115', 'name': f'new{number}', 'instructor': f'new{number}'})
+
+
+# --- Docs -------------------------------------------------------------------------------------
+
+class Docs(Case):
+    """/swagger.yaml and /health."""
+
+    def test_health(self):
+        self.assertEqual(self.app.get('/health').json, {'status': 'ok'})
+
+    def test_swagger_is_served_as_it_is(self):
+        answer = self.app.get('/swagger.yaml')
+        self.assertEqual(answer.content_type, 'application/yaml')
+        self.assertEqual(answer.body, (HERE / 'swagger.yaml').read_bytes())
+
+
+class Contract(unittest.TestCase):
+    """The texts that describe the service, held against it."""
+
+    def test_swagger_has_every_route_and_no_other(self):
+        described, path = set(), None
+        for line in (HERE / 'swagger.yaml').read_text().split('\ncomponents:')[0].splitlines():
+            if match := re.fullmatch(r'  (/\S*):', line):
+                path = match[1]
+            elif match := re.fullmatch(r'    (get|put|post|patch|delete):', line):
+                described.add((match[1].upper(), path))
+        routes = {(route.method, re.sub('<(.*?)(:.*?)?>', r'{\1}', route.rule).rstrip('/') or '/')
+                  for route in api.app.routes}
+        self.assertGreater(len(routes), 35)
+        self.assertEqual(described, routes)
+
+    def test_manual_and_readme_have_every_setting(self):
+        names = set(re.findall(r"(?:setting\(|os\.environ\.get\()'(\w+)'",
+                               (HERE / 'api.py').read_text()))
+        self.assertEqual(names, set(SETTINGS))
+        readme = (HERE / 'README.md').read_text()
+        for name in names:
+            self.assertIn(name, api.__doc__)
+            self.assertIn(f'`{name}`', readme)
+
+    def test_packages_are_the_same_everywhere(self):
+        pinned = set(re.findall(r'[\w-]+==[\d.]+', (HERE / 'requirements.txt').read_text()))
+        self.assertEqual(len(pinned), 5)
+        for name, packages in [('api.py', {p for p in pinned if not p.startswith('webtest')}),
+                               ('test_api.py', pinned)]:
+            header = (HERE / name).read_text().split('# ///\n')[0]
+            self.assertEqual(set(re.findall(r'[\w-]+==[\d.]+', header)), packages, name)
+
+
+# --- Main -------------------------------------------------------------------------------------
+
+@contextlib.contextmanager
+def service(folder=HERE, **environment):
+    """Start api.py as a user does, on a free port; yield its process, url and first lines."""
+    process = subprocess.Popen(
+        [sys.executable, 'api.py'], cwd=folder, env={**os.environ, 'PORT': '0', **environment},
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        lines = [process.stdout.readline() for _ in range(3)]
+        process.url = re.search('http://[^ ]+', lines[0])[0]
+        process.lines = lines
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def fetch(url, data=None, headers=(), timeout=10):
+    """Send a request as JSON and return status and the answer's JSON."""
+    request = urllib.request.Request(
+        url, None if data is None else json.dumps(data).encode(),
+        {'Content-Type': 'application/json', **dict(headers)})
+    try:
+        with urllib.request.urlopen(request, timeout=timeout) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)
+
+
+def raw(url, sent, half=False):
+    """Send bytes to the service and return all that it sends back."""
+    host, port = re.fullmatch(r'http://(.+):(\d+)', url).groups()
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        connection.sendall(sent)
+        if not half:
+            connection.shutdown(socket.SHUT_WR)
+        received = b''
+        with contextlib.suppress(ConnectionResetError):  # after an answer that came early
+            while part := connection.recv(65536):
+                received += part
+        return received
+
+
+class Main(Case):
+    """Start-up, log and stop of the real service."""
+
+    def failed_start(self, **environment):
+        """Start the service with bad settings; return the one line that it ends with."""
+        ended = subprocess.run(
+            [sys.executable, HERE / 'api.py'], env={**os.environ, 'PORT': '0', **environment},
+            capture_output=True, text=True, timeout=20)
+        self.assertEqual((ended.returncode, ended.stdout), (1, ''), ended)
+        self.assertEqual(ended.stderr.count('\n'), 1, ended.stderr)
+        return ended.stderr
+
+    def test_start_prints_where_it_is_and_how_to_sign_in(self):
+        with service() as process:
+            self.assertEqual(fetch(process.url + '/health'), (200, {'status': 'ok'}))
+            self.assertIn(f'{process.url}/docs', process.lines[1])
+            curl = process.lines[2].split(': ', 1)[1]
+            answer = subprocess.run(f'{curl.strip()} -s', shell=True, stdout=subprocess.PIPE)
+            token = json.loads(answer.stdout)['access_token']
+            status, users = fetch(process.url + '/users',
+                                  headers={'Authorization': f'Bearer {token}'})
+            self.assertEqual((status, len(users)), (200, 2))
+
+    def test_settings_from_the_environment(self):
+        with service(API_USERNAME='jörg', API_PASSWORD='pässword', SECRET_KEY='k' * 32,
+                     HOST='localhost') as process:
+            self.assertNotIn('pässword', ''.join(process.lines))
+            status, answer = fetch(process.url + '/token',
+                                   {'username': 'jörg', 'password': 'pässword'})
+            self.assertEqual(status, 200)
+            claims = jwt.decode(answer['access_token'], 'k' * 32, ['HS256'])
+            self.assertEqual(claims['sub'], 'jörg')
+            self.assertEqual(fetch(process.url + '/token', {
+                'username': 'admin', 'password': api.DEMO_PASSWORD})[0], 401)
+
+    def test_warning_where_others_can_reach_the_demo_password(self):
+        for environment, warned in [({'HOST': '0.0.0.0'}, True), ({}, False),
+                                    ({'HOST': '0.0.0.0', 'API_PASSWORD': 'another'}, False)]:
+            with service(**environment) as process:
+                port = process.url.rsplit(':', 1)[1]
+                fetch(f'http://127.0.0.1:{port}/health')
+                self.assertEqual('WARNING' in process.stdout.readline(), warned)
+
+    def test_help_lists_every_setting(self):
+        ended = subprocess.run([sys.executable, HERE / 'api.py', '--help'], capture_output=True,
+                               text=True)
+        self.assertEqual(ended.returncode, 0)
+        for name in SETTINGS:
+            self.assertIn(name, ended.stdout)
+
+    def test_bad_settings_end_it_with_one_line(self):
+        for name, values in {
+                'PORT': ['abc', '', '-1', '65536', '5000.5'], 'SECRET_KEY': ['', 'x' * 31],
+                'API_USERNAME': [''], 'API_PASSWORD': [''], 'HOST': ['', 'no such host'],
+                'SCRIPT_TIMEOUT': ['', 'abc', '0', '-1', 'nan', 'inf']}.items():
+            for value in values:
+                line = self.failed_start(**{name: value})
+                self.assertIn('listen' if name == 'HOST' and value else name, line)
+                self.assertNotIn('x' * 31, line)
+
+    def test_taken_port_ends_it_with_one_line(self):
+        with service() as process:
+            port = process.url.rsplit(':', 1)[1]
+            self.assertIn(port, self.failed_start(PORT=port))
+
+    def test_debug_reloads_and_hides_tracebacks(self):
+        with tempfile.TemporaryDirectory() as folder:
+            copy = Path(shutil.copy(HERE / 'api.py', folder))
+            with service(folder, DEBUG='1') as process:
+                self.assertEqual(fetch(process.url + '/'), (200, {'hello': 'world'}))
+                port = process.url.rsplit(':', 1)[1]
+            with service(folder, DEBUG='1', PORT=port) as process:
+                text = copy.read_text()
+                copy.write_text(text.replace("{'hello': 'world'}", "{'hello': 'again', 'x': 1 / y}")
+                                .replace("@app.get('/')", "y = 1\n\n@app.get('/')"))
+                for _ in range(100):
+                    with contextlib.suppress(OSError):
+                        if fetch(process.url + '/')[1].get('hello') == 'again':
+                            break
+                    time.sleep(0.1)
+                self.assertEqual(fetch(process.url + '/'), (200, {'hello': 'again', 'x': 1.0}))
+                copy.write_text(copy.read_text().replace('y = 1\n', 'y = 0\n'))
+                for _ in range(100):
+                    with contextlib.suppress(OSError):
+                        if fetch(process.url + '/')[0] == 500:
+                            break
+                    time.sleep(0.1)
+                self.assertEqual(fetch(process.url + '/'),
+                                 (500, {'message': 'Internal Server Error'}))
+                process.send_signal(signal.SIGTERM)
+                self.assertEqual(process.wait(5), 0)
+
+    def test_log_has_a_line_a_request_and_no_secret(self):
+        with service() as process:
+            account = {'username': 'admin', 'password': api.DEMO_PASSWORD}
+            token = fetch(process.url + '/token', account)[1]['access_token']
+            key = fetch(process.url + '/api/generate_key/tony')[1]['api_key']
+            fetch(f'{process.url}/courses?token={token}',
+                  headers={'Authorization': f'Bearer {token}', 'Referer': token})
+            fetch(process.url + '/api/create', {'value1': 'x'}, {'api-key': key})
+            fetch(process.url + '/films/a%0A127.0.0.1%20-%20%22%C3%A9')
+            raw(process.url, b'nonsense\r\n\r\n')
+            process.send_signal(signal.SIGTERM)
+            lines = process.stdout.read().splitlines()
+        pattern = (r'127\.0\.0\.1 - (\S+) \[\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\] '
+                   r'"(\w+ \S+) HTTP/1\.1" (\d{3}) (\d+|-) \d+\.\dms')
+        found = [re.fullmatch(pattern, line).groups()[:3] for line in lines[:5]]
+        self.assertEqual(found, [
+            ('-', 'POST /token', '200'), ('-', 'GET /api/generate_key/tony', '201'),
+            ('admin', 'GET /courses', '200'), ('tony', 'POST /api/create', '201'),
+            ('-', 'GET /films/a%0A127.0.0.1%20-%20%22%C3%A9', '404')])
+        self.assertRegex(lines[5], ' 400 ')
+        for secret in [token, key, api.DEMO_PASSWORD]:
+            self.assertNotIn(secret, '\n'.join(lines))
+
+    def test_what_waitress_refuses_is_json_too(self):
+        with service() as process:
+            long = b'GET /films HTTP/1.1\r\nX: ' + b'a' * 300_000 + b'\r\n\r\n'
+            for sent, status in [
+                    (b'nonsense\r\n\r\n', 400), (b'GET /films HTTP/1.1\r\nno colon\r\n\r\n', 400),
+                    (b'get /films HTTP/1.1\r\n\r\n', 400), (long, 431),
+                    (b'POST /data HTTP/1.1\r\nContent-Length: x\r\n\r\n', 400),
+                    (b'POST /data HTTP/1.1\r\nContent-Length: 9999999\r\n\r\n', 413),
+                    (b'POST /data HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n', 400),
+                    (b'POST /data HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nxx\r\n', 400)]:
+                answer = raw(process.url, sent)
+                head, body = answer.split(b'\r\n\r\n', 1)
+                self.assertIn(b' %d ' % status, head.split(b'\r\n')[0])
+                self.assertIn(b'Content-Type: application/json', head)
+                self.assertIn('message', json.loads(body))
+            self.assertEqual(fetch(process.url + '/health')[0], 200)
+
+    def test_chunked_bodies(self):
+        with service() as process:
+            host = process.url.split('//')[1]
+            for body, status in [(b'{"a": 1}', 200), (b'"%s"' % (b'a' * 200_000), 413)]:
+                connection = http.client.HTTPConnection(host, timeout=10)
+                connection.request('POST', '/data', iter([body]), encode_chunked=True, headers={
+                    'Content-Type': 'application/json', 'Transfer-Encoding': 'chunked'})
+                self.assertEqual(connection.getresponse().status, status)
+                connection.close()
+
+    def stop(self, process, number=signal.SIGTERM):
+        """Send the signal; return how long the service took to end with exit code 0."""
+        start = time.monotonic()
+        process.send_signal(number)
+        self.assertEqual(process.wait(10), 0)
+        return time.monotonic() - start
+
+    def test_stop_when_idle_takes_less_than_a_second(self):
+        for number in [signal.SIGINT, signal.SIGTERM]:
+            with service() as process, socket.create_connection(
+                    process.url.split('//')[1].split(':')) as idle:
+                idle.sendall(b'POST /films HTTP/1.1\r\nContent-Length: 9\r\n\r\n')  # half of one
+                self.assertLess(self.stop(process, number), 1)
+
+    def test_stop_finishes_what_has_arrived(self):
+        with tempfile.TemporaryDirectory() as folder:
+            slow = "    time.sleep(0.3)\n    return {'hello': 'world'}"
+            text = (HERE / 'api.py').read_text()
+            Path(folder, 'api.py').write_text(text.replace("    return {'hello': 'world'}", slow))
+            with service(folder) as process, ThreadPoolExecutor(12) as pool:
+                answers = [pool.submit(fetch, process.url + '/') for _ in range(12)]
+                time.sleep(0.4)  # more than there are threads are waiting now
+                self.stop(process)
+                self.assertEqual([answer.result() for answer in answers],
+                                 [(200, {'hello': 'world'})] * 12)
+
+    def test_stop_kills_a_running_script(self):
+        with tempfile.TemporaryDirectory() as folder, \
+                fake_pwsh(f'echo $$ > {folder}/pid; sleep 60'), service() as process:
+            account = {'username': 'admin', 'password': api.DEMO_PASSWORD}
+            token = fetch(process.url + '/token', account)[1]['access_token']
+            with ThreadPoolExecutor() as pool:
+                answer = pool.submit(fetch, process.url + '/run-script', {},
+                                     {'Authorization': f'Bearer {token}'})
+                while not (Path(folder, 'pid').exists() and Path(folder, 'pid').read_text()):
+                    time.sleep(0.01)
+                self.assertLess(self.stop(process), 2)
+                status, body = answer.result()
+            self.assertEqual((status, list(body)), (503, ['message']))
+            WeekendAPI.assert_ended(self, [Path(folder, 'pid').read_text().strip()])
+
+    def test_stop_sends_a_long_answer_to_its_end(self):
+        with fake_pwsh('head -c 1048576 /dev/zero | tr "\\0" "\\1"'), service() as process:
+            account = {'username': 'admin', 'password': api.DEMO_PASSWORD}
+            token = fetch(process.url + '/token', account)[1]['access_token']
+            connection = http.client.HTTPConnection(process.url.split('//')[1], timeout=10)
+            connection.request('POST', '/run-script', headers={'Authorization': f'Bearer {token}'})
+            answer = connection.getresponse()
+            stopper = threading.Timer(0.2, process.send_signal, [signal.SIGTERM])
+            stopper.start()
+            time.sleep(0.5)  # the six million bytes are not all in the socket's buffers by now
+            self.assertEqual(len(json.loads(answer.read())['output']), 2 ** 20)
+            self.assertEqual(process.wait(10), 0)
+
+
+def main():
+    """Run the tests that are named on the command line, or all; print how many passed."""
+    module, loader = sys.modules['__main__'], unittest.defaultTestLoader
+    tests = (loader.loadTestsFromNames(sys.argv[1:], module) if sys.argv[1:]
+             else loader.loadTestsFromModule(module))
+    result = unittest.TextTestRunner().run(tests)
+    failed = len({test.id() for test, _ in result.failures + result.errors})
+    passed = result.testsRun - failed - len(result.skipped)
+    print(f'{passed} passed, {failed} failed'
+          + (f', {len(result.skipped)} skipped' if result.skipped else ''))
+    sys.exit(failed > 0)
+
+
+if __name__ == '__main__':
+    main()
