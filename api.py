@@ -36,9 +36,11 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import parse_qsl, quote
 
+import bottle
 import jwt
 import waitress
-from bottle import BaseResponse, Bottle, HTTPResponse, parse_auth, request, response, static_file
+from bottle import HTTPResponse, request, response
+
 
 # --- Settings ---------------------------------------------------------------------------------
 def setting(name, default, kind=str, valid=str.encode, must='be UTF-8 text, not empty'):
@@ -59,6 +61,7 @@ API_PASSWORD = setting('API_PASSWORD', DEMO_PASSWORD)
 SCRIPT_TIMEOUT = setting('SCRIPT_TIMEOUT', 30, float, lambda seconds: 0 < seconds <= 86400,
                          'be a number of seconds up to 86400')
 DEBUG = os.environ.get('DEBUG') == '1'
+SAVED = os.stat(__file__).st_mtime  # the time of the text that runs, for DEBUG
 THREADS = 4  # requests that are answered at the same time
 TOKEN_SECONDS = 30 * 60
 MAX_BODY = 100 * 1024  # bytes
@@ -66,8 +69,9 @@ MAX_BODY = 100 * 1024  # bytes
 # --- Foundation -------------------------------------------------------------------------------
 JSON, FORM = 'application/json', 'application/x-www-form-urlencoded'
 BASIC, BEARER = 'Basic realm="One-File API", charset="UTF-8"', 'Bearer realm="One-File API"'
-app = Bottle()
-BaseResponse.default_content_type = JSON  # instead of text/html
+app = bottle.Bottle()
+bottle.BaseResponse.default_content_type = JSON  # instead of text/html
+log = logging.getLogger('api')
 stopping = threading.Event()  # set once the process was asked to end
 
 def fail(code, /, message, headers=None, key='message', **more):
@@ -77,8 +81,7 @@ def fail(code, /, message, headers=None, key='message', **more):
 def answer_error(error):
     """Return the body of an error that Bottle itself raised."""
     if error.status_code == 405:  # Bottle's Allow lacks HEAD and OPTIONS
-        allow = error.headers['Allow'].replace('GET', 'GET,HEAD') + ',OPTIONS'
-        response.set_header('Allow', allow)
+        response.set_header('Allow', error.headers['Allow'].replace('GET', 'GET,HEAD') + ',OPTIONS')
         response.status = 204 if request.method == 'OPTIONS' else 405
     return json.dumps({'message': error.body})
 app.default_error_handler = answer_error
@@ -204,7 +207,7 @@ def hash_key(api_key):
 
 def basic_caller():
     """Return the user who signs in by HTTP Basic (RFC 7617); raise 401."""
-    username, password = parse_auth(request.get('HTTP_AUTHORIZATION', '')) or ('', '')
+    username, password = bottle.parse_auth(request.get('HTTP_AUTHORIZATION', '')) or ('', '')
     if right_password(username, password):
         return username
     raise fail(401, 'Please sign in with user name and password', {'WWW-Authenticate': BASIC})
@@ -234,13 +237,13 @@ def key_caller():
 class AuthPlugin:
     """Bottle plugin: auth='basic', 'bearer' or 'key' in a route says how its caller signs in."""
     name, api = 'auth', 2
-    callers = {'basic': basic_caller, 'bearer': bearer_caller, 'key': key_caller}
 
     def apply(self, callback, route):
         """Return a route's function behind its guard; both it and the log find REMOTE_USER."""
         if 'auth' not in route.config:
             return callback
-        caller = self.callers[route.config['auth']]  # a misspelt word fails, rather than opens
+        callers = {'basic': basic_caller, 'bearer': bearer_caller, 'key': key_caller}
+        caller = callers[route.config['auth']]  # a misspelt word fails, rather than opens
         def guarded(*args, **kwargs):
             request['REMOTE_USER'] = caller()
             return callback(*args, **kwargs)
@@ -317,7 +320,7 @@ def wait_for_script(process, *outputs):
 def kill_group(process):
     """Kill a process and all that it started."""
     if os.name == 'nt':
-        subprocess.run(['taskkill', '/F', '/T', '/PID', str(process.pid)], capture_output=True)
+        subprocess.call(['taskkill', '/F', '/T', '/PID', str(process.pid)])
     else:
         with suppress(ProcessLookupError, PermissionError):  # none of them is left
             os.killpg(process.pid, signal.SIGKILL)  # the group that start_new_session made
@@ -398,7 +401,7 @@ def delete_film(film_id):
 # --- Records ----------------------------------------------------------------------------------
 RECORD = {'timestamp': NUMBER, 'value1': text(0, 1000), 'value2': NUMBER, 'value3': BOOLEAN}
 KEY_OWNER = {'username': identifier(64)}
-record_error = partial(fail, status='failed')  # the shape of this section's errors
+failed = partial(fail, status='failed')  # the shape of this section's errors
 
 def new_record(record_id, username, timestamp=None, value1=None, value2=None, value3=None):
     """Return a record that this user makes now; its dates are milliseconds since 1970, UTC."""
@@ -413,25 +416,24 @@ records = Collection({str(number): new_record(number, *start) for number, start 
     ('blackwidow', 6789998212.0, 'What a great day!', 221220231.01, True),
     ('loki', 67182, 'Where are the mere mortals?', 88239244423.21, False),
     ('captain_america', 828283281.21, "No, I don't think I will..", 781230.21, True),
-], 1)}, missing=lambda record_id: record_error(
+], 1)}, missing=lambda record_id: failed(
     404, 'The record does not exist! Please try a different record number!'))
 
 def read_record_fields():
     """Return the fields of a record in the body, at least one."""
-    fields = check(read_object(), RECORD, refuse=record_error)
+    fields = check(read_object(), RECORD, refuse=failed)
     if not fields:
-        raise record_error(400, 'Please populate atleast one field into the record and try again!')
+        raise failed(400, 'Please populate atleast one field into the record and try again!')
     return fields
 
 @app.route('/api/generate_key/<username>', ['GET', 'POST'])
 def generate_key(username):
     """Make an API key for a new user name. Only this answer ever shows it."""
-    check({'username': username}, KEY_OWNER, refuse=record_error)
+    check({'username': username}, KEY_OWNER, refuse=failed)
     api_key = secrets.token_urlsafe(16)
     with api_keys.lock:
         if username in api_keys.values():
-            raise record_error(
-                409, 'The username you are trying to register has been already used!')
+            raise failed(409, 'The username you are trying to register has been already used!')
         if request.method != 'HEAD':  # HEAD may not change a thing (RFC 9110, 9.2.1)
             api_keys[hash_key(api_key)] = username
     answer = {'api_key': api_key, 'username': username, 'status': 'success',
@@ -483,8 +485,7 @@ def remove_record(record_id):
 def missing_name_or_id():
     """Say what the path lacks."""
     it = 'username' if 'generate_key' in request.path else 'number'
-    raise record_error(400, f'Oops! You forgot to add a {it} after! Please specify a {it} '
-                            'and try again!')
+    raise failed(400, f'Oops! You forgot to add a {it} after! Please specify a {it} and try again!')
 
 # --- Users ------------------------------------------------------------------------------------
 users = Collection({
@@ -614,7 +615,7 @@ def post_login():
 @app.get('/swagger.yaml')
 def get_swagger():
     """Return the description of the service in OpenAPI 3.1."""
-    return static_file('swagger.yaml', Path(__file__).parent, mimetype='application/yaml')
+    return bottle.static_file('swagger.yaml', Path(__file__).parent, mimetype='application/yaml')
 
 @app.get('/health')
 def get_health():
@@ -630,10 +631,10 @@ def with_log(application):
         method, path = environ['REQUEST_METHOD'], environ['PATH_INFO']
         line = f'{quote(method)} {quote(path, encoding="latin-1")} {environ["SERVER_PROTOCOL"]}'
         def start_and_log(status, headers, exc_info=None):
-            logging.info('%s - %s [%s] "%s" %s %s %.1fms', environ['REMOTE_ADDR'],
-                         environ.get('REMOTE_USER', '-'), time.strftime('%d/%b/%Y:%H:%M:%S %z'),
-                         line, status[:3], dict(headers).get('Content-Length', '-'),
-                         (time.perf_counter() - start) * 1000)
+            log.info('%s - %s [%s] "%s" %s %s %.1fms', environ['REMOTE_ADDR'],
+                     environ.get('REMOTE_USER', '-'), time.strftime('%d/%b/%Y:%H:%M:%S %z'),
+                     line, status[:3], dict(headers).get('Content-Length', '-'),
+                     (time.perf_counter() - start) * 1000)
             return start_response(status, headers, exc_info)
         return application(environ, start_and_log)
     return logged
@@ -642,7 +643,7 @@ def refuse_in_json(error, ident=None):
     """Return the answer to what waitress refuses before Bottle sees it; its own is plain text."""
     # An unknown Transfer-Encoding is a 501 to waitress, but the fault is the client's.
     status = '400 Bad Request' if error.code == 501 else f'{error.code} {error.reason}'
-    logging.info('- - - [%s] "-" %s -', time.strftime('%d/%b/%Y:%H:%M:%S %z'), status[:3])
+    log.info('- - - [%s] "-" %s -', time.strftime('%d/%b/%Y:%H:%M:%S %z'), status[:3])
     return status, [('Content-Type', JSON)], json.dumps({'message': error.body}).encode()
 waitress.utilities.Error.to_response = refuse_in_json
 
@@ -655,16 +656,15 @@ def print_banner(port):
     """Print where the service and its docs are, and how to get a token."""
     url = f'http://{f"[{HOST}]" if ":" in HOST else HOST}:{port}'
     is_demo = API_PASSWORD == DEMO_PASSWORD
-    logging.info('Listening on %s (Ctrl-C ends it)\nDocs: %s/docs\nA token: curl %s/token '
-                 '-d "username=%s" --data-urlencode "password=%s"', url, url, url, API_USERNAME,
-                 DEMO_PASSWORD if is_demo else '$API_PASSWORD')
+    log.info('Listening on %s (Ctrl-C ends it)\nDocs: %s/docs\nA token: curl %s/token '
+             '-d "username=%s" --data-urlencode "password=%s"', url, url, url, API_USERNAME,
+             DEMO_PASSWORD if is_demo else '$API_PASSWORD')
     if is_demo and HOST not in ['127.0.0.1', '::1', 'localhost']:
-        logging.warning('WARNING: other machines may reach this; set API_PASSWORD to a secret one.')
+        log.warning('WARNING: other machines may reach this; set API_PASSWORD to a secret one.')
 
 def serve(sockets):
     """Answer until asked to stop or, with DEBUG, until this file is saved; then finish in order."""
-    saved = os.stat(__file__).st_mtime
-    while not (stopping.is_set() or DEBUG and os.stat(__file__).st_mtime != saved):
+    while not (stopping.is_set() or DEBUG and os.stat(__file__).st_mtime != SAVED):
         waitress.wasyncore.loop(timeout=0.2, use_poll=True, map=sockets, count=1)
     reload = not stopping.is_set()
     stopping.set()
