@@ -5,7 +5,7 @@
 # ///
 """One-File API: the REST APIs of five tutorials in one file, made to be copied.
 
-"python api.py" serves on http://127.0.0.1:5000. Settings are read from the environment:
+"python api.py" serves on http://127.0.0.1:5000. The environment may set:
 
     HOST            address to listen on (127.0.0.1, which only this machine reaches)
     PORT            port to listen on (5000); 0 takes a free one
@@ -40,6 +40,7 @@ import bottle
 import jwt
 import waitress
 from bottle import HTTPResponse, request, response
+from swagger_ui_bundle import swagger_ui_path
 
 
 # --- Settings ---------------------------------------------------------------------------------
@@ -63,7 +64,7 @@ SCRIPT_TIMEOUT = setting('SCRIPT_TIMEOUT', 30, float, lambda seconds: 0 < second
 DEBUG = os.environ.get('DEBUG') == '1'
 SAVED = os.stat(__file__).st_mtime  # the time of the text that runs, for DEBUG
 THREADS = 4  # requests that are answered at the same time
-TOKEN_SECONDS = 30 * 60
+LIFETIME = 30 * 60  # seconds that a token is good for
 MAX_BODY = 100 * 1024  # bytes
 
 # --- Foundation -------------------------------------------------------------------------------
@@ -130,50 +131,40 @@ def text(least, most):
     """Return the rule for a text with so many characters."""
     return [str], lambda value: least <= len(value) <= most, f'text of {least} to {most} characters'
 
-def matching(pattern, wording):
-    """Return the rule for a text that matches this regular expression as a whole."""
-    return [str], re.compile(pattern).fullmatch, wording
-
 def identifier(most, marks='._-'):
     """Return the rule for a text that may be part of a path."""
     # Not "." or "..", which are taken out of a path on its way.
-    return matching(rf'(?!\.\.?$)[A-Za-z0-9{marks}]{{1,{most}}}',
-                    f'1 to {most} of letters, digits and {" ".join(marks)}')
+    pattern = re.compile(rf'(?!\.\.?$)[A-Za-z0-9{marks}]{{1,{most}}}')
+    return [str], pattern.fullmatch, f'1 to {most} of letters, digits and {" ".join(marks)}'
 
 NUMBER = [int, float], lambda value: True, 'a number'
 BOOLEAN = [bool], lambda value: True, 'true or false'
 
 class Collection(dict):
     """Items by key. Reading needs no lock, as items are replaced and never changed."""
-
     def __init__(self, items=(), missing=KeyError):
         """Start with these items; missing makes the error for a key that is not there."""
         super().__init__(items)
         self.missing = missing
         self.lock = threading.RLock()  # to be held where what is written depends on what was read
         self.numbers = map(str, range(len(self) + 1, 2 ** 63))
-
     def __missing__(self, key):
         """Raise the error for collection[key] without an item."""
         raise self.missing(key)
-
     def new_key(self):
         """Return the next number that is not a key, as text; never the same one twice."""
         return next(key for key in self.numbers if key not in self)
-
     def add(self, key, item, taken):
         """Store a new item; raise taken where its key is in use."""
         with self.lock:
             if key in self:
                 raise taken
             self[key] = item
-
     def change(self, key, changes):
         """Store an item with these changes, and return it."""
         with self.lock:
             self[key] = item = {**self[key], **changes}
         return item
-
     def remove(self, key):
         """Delete an item."""
         with self.lock:
@@ -181,7 +172,7 @@ class Collection(dict):
             del self[key]
 
 ACCOUNT = {'username': text(1, 1000), 'password': text(1, 1000)}
-api_keys = Collection()  # name of the owner by hash of the key
+api_keys = Collection()  # owners by SHA-256 of the key, so that no one can use what is stored
 
 def right_password(username, password):
     """Tell whether this is the demo account, in a time that does not tell how near it came."""
@@ -197,13 +188,9 @@ def sign_in(refuse=fail):
     return account['username']
 
 def make_token(username):
-    """Return a token for this user, good for TOKEN_SECONDS: a signed JWT (RFC 7519)."""
-    claims = {'sub': username, 'iat': int(time.time()), 'exp': int(time.time()) + TOKEN_SECONDS}
+    """Return a token for this user, good for LIFETIME: a signed JWT (RFC 7519)."""
+    claims = {'sub': username, 'iat': int(time.time()), 'exp': int(time.time()) + LIFETIME}
     return jwt.encode(claims, SECRET_KEY, algorithm='HS256')
-
-def hash_key(api_key):
-    """Return what is stored of an API key, of no use to who reads the storage."""
-    return hashlib.sha256(api_key.encode()).hexdigest()
 
 def basic_caller():
     """Return the user who signs in by HTTP Basic (RFC 7617); raise 401."""
@@ -223,13 +210,12 @@ def bearer_caller():
             claims = jwt.decode(token, SECRET_KEY, ['HS256'], options={'require': ['exp', 'sub']})
             if claims['sub'] == API_USERNAME:
                 return claims['sub']
-    raise fail(401, 'A valid token is needed, sent as "Authorization: Bearer TOKEN"',
-               {'WWW-Authenticate': challenge})
+    raise fail(401, 'A valid bearer token is needed', {'WWW-Authenticate': challenge})
 
 def key_caller():
     """Return the owner of the API key in the header api-key; raise 401."""
-    owner = api_keys.get(hash_key(request.get('HTTP_API_KEY', '')))
-    if owner:
+    api_key = request.get('HTTP_API_KEY', '')
+    if owner := api_keys.get(hashlib.sha256(api_key.encode()).hexdigest()):
         return owner
     raise fail(401, 'You are not authenticated! Please add an authentication key to the header '
                     'and try again!', status='failed')
@@ -237,7 +223,6 @@ def key_caller():
 class AuthPlugin:
     """Bottle plugin: auth='basic', 'bearer' or 'key' in a route says how its caller signs in."""
     name, api = 'auth', 2
-
     def apply(self, callback, route):
         """Return a route's function behind its guard; both it and the log find REMOTE_USER."""
         if 'auth' not in route.config:
@@ -251,9 +236,8 @@ class AuthPlugin:
 app.install(AuthPlugin())
 
 # --- Weekend API ------------------------------------------------------------------------------
-POWERSHELL = 'powershell' if os.name == 'nt' else 'pwsh'
-SCRIPT = [POWERSHELL, '-NoProfile', '-NonInteractive', '-ExecutionPolicy', 'Bypass',
-          '-File', str(Path(__file__).with_name('script.ps1'))]
+SCRIPT = ['powershell' if os.name == 'nt' else 'pwsh', '-NoProfile', '-NonInteractive',
+          '-ExecutionPolicy', 'Bypass', '-File', str(Path(__file__).with_name('script.ps1'))]
 SECRETS = ['SECRET_KEY', 'API_USERNAME', 'API_PASSWORD']
 MAX_OUTPUT = 1024 * 1024  # bytes of stdout, and as many of stderr
 script_slots = threading.BoundedSemaphore(THREADS // 2)  # the other threads answer all else
@@ -271,8 +255,7 @@ def post_data():
 @app.post('/token')
 def post_token():
     """Return an access token for a user name and password, as OAuth 2 does (RFC 6749, 5.1)."""
-    answer = {'access_token': make_token(sign_in()), 'token_type': 'Bearer',
-              'expires_in': TOKEN_SECONDS}
+    answer = {'access_token': make_token(sign_in()), 'token_type': 'Bearer', 'expires_in': LIFETIME}
     return HTTPResponse(json.dumps(answer), cache_control='no-store')
 
 @app.post('/run-script', auth='bearer')
@@ -297,25 +280,22 @@ def run_script():
         try:
             process = subprocess.Popen(SCRIPT, stdin=subprocess.DEVNULL, stdout=stdout,
                                        stderr=stderr, env=environment, start_new_session=True)
-        except FileNotFoundError:
+        except OSError:
             raise fail(503, 'PowerShell is not installed; see https://aka.ms/powershell') from None
+        deadline = time.monotonic() + SCRIPT_TIMEOUT
         try:
-            wait_for_script(process, stdout, stderr)
+            while process.poll() is None and time.monotonic() < deadline and not stopping.wait(.02):
+                for output in stdout, stderr:
+                    if os.fstat(output.fileno()).st_size > MAX_OUTPUT:
+                        output.truncate(MAX_OUTPUT + 1)  # or it would fill the disk in the end
+            exit_code = process.poll()
         finally:
             kill_group(process)
-        return process.returncode, read_output(stdout), read_output(stderr)
-
-def wait_for_script(process, *outputs):
-    """Wait for its end; raise 504 when the script's time is over, 503 when the service's is."""
-    deadline = time.monotonic() + SCRIPT_TIMEOUT
-    while process.poll() is None:
-        if time.monotonic() > deadline:
-            raise fail(504, f'The script was ended after {SCRIPT_TIMEOUT:g} seconds')
-        if stopping.wait(0.02):
-            raise fail(503, 'The script was ended, as the service is about to end')
-        for output in outputs:
-            if os.fstat(output.fileno()).st_size > MAX_OUTPUT:
-                output.truncate(MAX_OUTPUT + 1)  # or an endless output would fill the disk
+        if exit_code is None:
+            raise (fail(503, 'The script was ended, as the service is about to end')
+                   if stopping.is_set() else
+                   fail(504, f'The script was ended after {SCRIPT_TIMEOUT:g} seconds'))
+        return exit_code, read_output(stdout), read_output(stderr)
 
 def kill_group(process):
     """Kill a process and all that it started."""
@@ -338,11 +318,12 @@ films = Collection({
     '1': {'Name': 'Avengers: Infinity War', 'Year': 2018, 'Month': 'March'},
     '2': {'Name': 'Ant Man and the Wasp', 'Year': 2018, 'Month': 'August'},
 }, missing=lambda film_id: fail(404, f"Film {film_id} doesn't exist"))
+MONTHS = ['January', 'February', 'March', 'April', 'May', 'June', 'July', 'August', 'September',
+          'October', 'November', 'December']
 FILM = {
     'name': text(1, 200),
-    'year': ([int], lambda year: 1870 <= year <= 2100, 'a whole number from 1870 to 2100'),
-    'month': matching('January|February|March|April|May|June|July|August|September|October|'
-                      'November|December', "an English month's name"),
+    'year': ([int, float], lambda n: n in range(1870, 2101), 'a whole number from 1870 to 2100'),
+    'month': ([str], lambda month: month in MONTHS, "an English month's name"),
 }
 FILM_ID = {'id': identifier(64, marks='_-')}
 
@@ -351,11 +332,14 @@ def read_film():
     data = {key.lower(): value for key, value in read_object(JSON, FORM).items()}
     if request.content_type.startswith(FORM) and re.fullmatch('[0-9]{4}', data.get('year', '')):
         data['year'] = int(data['year'])  # a form has nothing but text
-    return {key.capitalize(): value for key, value in check(data, FILM, required=FILM).items()}
+    film = check(data, FILM, required=FILM)
+    return {'Name': film['name'], 'Year': int(film['year']), 'Month': film['month']}
 
 @app.get('/')
 def get_root():
-    """Greet."""
+    """Greet a program; send a browser on to the docs."""
+    if 'text/html' in request.get('HTTP_ACCEPT', ''):
+        return HTTPResponse(status=302, Location='/docs/', vary='Accept')
     return {'hello': 'world'}
 
 @app.get('/hello_world', auth='basic')
@@ -435,7 +419,7 @@ def generate_key(username):
         if username in api_keys.values():
             raise failed(409, 'The username you are trying to register has been already used!')
         if request.method != 'HEAD':  # HEAD may not change a thing (RFC 9110, 9.2.1)
-            api_keys[hash_key(api_key)] = username
+            api_keys[hashlib.sha256(api_key.encode()).hexdigest()] = username
     answer = {'api_key': api_key, 'username': username, 'status': 'success',
               'created_on': time.strftime('%Y-%m-%d %H:%M:%S UTC', time.gmtime()),
               'message': 'Congrats! Your API Key has been created!'}
@@ -503,19 +487,19 @@ def is_public_key(line):
     """Tell whether this is a line of OpenSSH's: type, key in base64 (RFC 4253, 6.6), comment."""
     with suppress(AttributeError, ValueError):  # not a text, not two words, not base64
         kind, key = line.split()[:2]
-        # The key repeats its type, so no command="..." is before it; no line break hides a second.
-        name = len(kind).to_bytes(4, 'big') + kind.encode()
-        return base64.b64decode(key, validate=True).startswith(name) and line.isprintable()
+        name = len(kind).to_bytes(4, 'big') + kind.encode()  # is repeated in the key
+        # A command="..." before the key would pass as its kind; a second key, behind a line break.
+        return (re.fullmatch('(ssh|ecdsa|sk)-[a-z0-9@.-]+', kind) and line.isprintable()
+                and base64.b64decode(key, validate=True).startswith(name))
     return False
 
 USER = {
     'cn': identifier(64), 'sn': text(1, 200), 'uid': text(1, 200),
     'givenName': text(0, 200), 'displayName': text(0, 200), 'accountLocked': BOOLEAN,
-    'mail': matching(r'[!-?A-~]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+', 'a mail address'),
-    'memberOfs': ([list], lambda groups: all(type(group) is str for group in groups),
-                  'a list of group names'),
-    'sshPublicKeys': ([list], lambda lines: all(map(is_public_key, lines)),
-                      'a list of OpenSSH public key lines'),
+    'mail': ([str], re.compile(r'[!-?A-~]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+').fullmatch,
+             'a mail address'),
+    'memberOfs': ([list], lambda names: all(type(n) is str for n in names), 'a list of names'),
+    'sshPublicKeys': ([list], lambda keys: all(map(is_public_key, keys)), 'a list of OpenSSH keys'),
 }
 
 @app.get('/users', auth='bearer')
@@ -585,9 +569,8 @@ def post_course():
     if data.get('code') in (None, ''):
         raise course_error(400, 'course code must be provided')
     course = check(data, COURSE, required=COURSE, refuse=course_error)
-    code = course['code']
-    courses.add(code, course, taken=course_error(409, f'Course {code} exists already'))
-    return HTTPResponse(status=201, Location=f'/courses/{code}')
+    courses.add(course['code'], course, taken=course_error(409, 'This course code is in use'))
+    return HTTPResponse(status=201, Location=f'/courses/{course["code"]}')
 
 @app.route('/courses/<code>', ['PUT', 'PATCH'], auth='bearer')
 def put_course(code):
@@ -612,6 +595,21 @@ def post_login():
     return HTTPResponse(token, content_type='text/plain', cache_control='no-store')
 
 # --- Docs -------------------------------------------------------------------------------------
+INITIALIZER = """window.onload = () => SwaggerUIBundle({
+    url: "/swagger.yaml", dom_id: "#swagger-ui", deepLinking: true, persistAuthorization: true,
+    tryItOutEnabled: true, validatorUrl: null})"""  # the validator is on another host
+
+@app.get(['/docs', '/docs/', '/docs/<name>'])
+def get_docs(name='index.html'):
+    """Return a file of Swagger UI, a page from which each route can be called."""
+    if request.path == '/docs':  # the page looks for its files in the folder of its address
+        return HTTPResponse(status=308, Location='/docs/')
+    if name == 'swagger-initializer.js':
+        return HTTPResponse(INITIALIZER, content_type='text/javascript')
+    return bottle.static_file(name, swagger_ui_path, headers={
+        'Cache-Control': 'max-age=3600',
+        'Content-Security-Policy': "default-src 'self'; img-src 'self' data:"})
+
 @app.get('/swagger.yaml')
 def get_swagger():
     """Return the description of the service in OpenAPI 3.1."""
@@ -646,6 +644,7 @@ def refuse_in_json(error, ident=None):
     log.info('- - - [%s] "-" %s -', time.strftime('%d/%b/%Y:%H:%M:%S %z'), status[:3])
     return status, [('Content-Type', JSON)], json.dumps({'message': error.body}).encode()
 waitress.utilities.Error.to_response = refuse_in_json
+waitress.parser.ParsingError = ValueError  # so that GET http://[ has an answer, too
 
 def ask_to_stop(number, _):
     """Note that the process shall end; the same signal again ends it at once."""
@@ -664,7 +663,8 @@ def print_banner(port):
 
 def serve(sockets):
     """Answer until asked to stop or, with DEBUG, until this file is saved; then finish in order."""
-    while not (stopping.is_set() or DEBUG and os.stat(__file__).st_mtime != SAVED):
+    while not (stopping.is_set()
+               or DEBUG and os.path.exists(__file__) and os.stat(__file__).st_mtime != SAVED):
         waitress.wasyncore.loop(timeout=0.2, use_poll=True, map=sockets, count=1)
     reload = not stopping.is_set()
     stopping.set()
@@ -683,7 +683,7 @@ def main():
     argparse.ArgumentParser(description=__doc__,
                             formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     logging.basicConfig(stream=sys.stdout, format='%(message)s', level=logging.INFO)
-    logging.getLogger('waitress.queue').setLevel(logging.ERROR)  # else a line for all that wait
+    logging.getLogger('waitress').setLevel(logging.ERROR)  # its lines have paths unquoted
     sockets = {}  # waitress keeps here all that it listens to
     try:
         waitress.create_server(

@@ -43,8 +43,15 @@ import api
 HERE = Path(__file__).parent
 START = {name: dict(value) for name, value in vars(api).items()
          if isinstance(value, api.Collection)}
-ED25519 = 'ssh-ed25519 ' + base64.b64encode(
-    b'\0\0\0\x0bssh-ed25519\0\0\0\x20' + bytes(32)).decode()
+
+
+def of_kind(kind):
+    """Return a public key line with a key of this kind, and of 32 zeros."""
+    key = len(kind).to_bytes(4, 'big') + kind.encode() + b'\0\0\0\x20' + bytes(32)
+    return f'{kind} {base64.b64encode(key).decode()}'
+
+
+ED25519 = of_kind('ssh-ed25519')
 
 
 class Case(unittest.TestCase):
@@ -296,7 +303,7 @@ class Auth(Case):
         key = self.app.post('/api/generate_key/sumit').json['api_key']
         for headers in [{}, {'api-key': ''}, {'api-key': 'x'}, {'api-key': key + 'x'},
                         {'api-key': key[:-1]}, {'api-key': key.swapcase()}, {'api-key': '\xff'},
-                        {'api-key': api.hash_key(key)}, {'api-key': f'{key}, {key}'},
+                        {'api-key': next(iter(api.api_keys))}, {'api-key': f'{key}, {key}'},
                         {'Authorization': f'Bearer {key}'}, {'api-key': 'sumit'}, self.bearer]:
             answer = self.app.post_json('/api/create', {'value1': 'x'}, headers=headers, status=401)
             self.assertEqual(answer.json, {
@@ -368,9 +375,13 @@ class WeekendAPI(Case):
         self.assertEqual(self.run_script('kill -9 $$', status=500).json['exit_code'], -9)
 
     def test_script_without_powershell_is_503(self):
-        with mock.patch.dict(os.environ, PATH='/nonexistent'):
-            answer = self.app.post('/run-script', headers=self.bearer, status=503)
-        self.refused(answer, 'PowerShell is not installed', 'https://')
+        with tempfile.TemporaryDirectory() as folder:
+            for powershell in [lambda: None, Path(folder, 'pwsh').touch,
+                               lambda: Path(folder, 'pwsh').chmod(0o755)]:
+                powershell()  # is missing, can't be executed, is nothing that can be executed
+                with mock.patch.dict(os.environ, PATH=folder):
+                    answer = self.app.post('/run-script', headers=self.bearer, status=503)
+                self.refused(answer, 'PowerShell is not installed', 'https://')
 
     def test_script_that_takes_too_long_is_504_and_dead_with_all_it_started(self):
         with tempfile.TemporaryDirectory() as folder, mock.patch.object(api, 'SCRIPT_TIMEOUT', 0.5):
@@ -480,6 +491,10 @@ class Films(Case):
     def test_root_greets(self):
         self.assertEqual(self.app.get('/').json, {'hello': 'world'})
 
+    def test_root_sends_a_browser_to_the_docs(self):
+        answer = self.app.get('/', headers={'Accept': 'text/html,*/*;q=0.8'}, status=302)
+        self.assertEqual(answer.headers['Location'], '/docs/')
+
     def test_hello_world_greets_who_signed_in(self):
         answer = self.app.get('/hello_world', headers=basic(api.API_USERNAME, api.API_PASSWORD))
         self.assertEqual(answer.json, {'Hello': 'World'})
@@ -542,7 +557,7 @@ class Films(Case):
     def test_bad_fields_are_400(self):
         for field, values in {
                 'name': ['', 'x' * 201, None, 1, True, [], {}, ['Dune']],
-                'year': [1869, 2101, '2021', 2021.0, 2021.5, None, True, [], -1, 10 ** 30],
+                'year': [1869, 2101, '2021', '2021.0', 2021.5, None, True, [], -1, 10 ** 30],
                 'month': ['', 'october', 'Oct', 'Smarch', 'October ', 'October\n', None, 10, True,
                           [], {}]}.items():
             for value in values:
@@ -560,8 +575,10 @@ class Films(Case):
         self.assertEqual(api.films, START['films'])
 
     def test_limits_of_fields_are_taken(self):
-        for name, year in [('x', 1870), ('é' * 200, 2100)]:
-            self.app.post_json('/films', {'name': name, 'year': year, 'month': 'May'}, status=201)
+        for name, year in [('x', 1870), ('é' * 200, 2100), ('x', 2021.0)]:
+            film = {'name': name, 'year': year, 'month': 'May'}
+            answer = self.app.post_json('/films', film, status=201)
+            self.assertIs(type(answer.json['Year']), int)
 
     def test_delete(self):
         answer = self.app.delete('/films/1', status=204)
@@ -832,7 +849,9 @@ class Users(Case):
                               [f'command="rm" {ED25519}'], [f'{ED25519}\n{ED25519}'],
                               [f'{ED25519} a\r\n'], [f'{ED25519} \u2028'],
                               [ED25519.replace(' ', '\t')], [ED25519, 'x'],
-                              ['ssh-ed25519 é'], [' AAAAAAAA']]}
+                              ['ssh-ed25519 é'], [' AAAAAAAA'], [of_kind('foo')], [of_kind('#')],
+                              [f'{of_kind(chr(34) + "x")}" {ED25519}'],
+                              [f'{of_kind("command=" + chr(34) + "x")} " {ED25519}']]}
         for field, values in bad.items():
             for value in values:
                 answer = self.app.post_json('/users', {**user, field: value}, status=400)
@@ -929,7 +948,7 @@ class Courses(Case):
 
     def test_post_twice_is_409(self):
         self.refused(self.app.post_json('/courses', {**self.course, 'code': 'CSE115'}, status=409),
-                     'CSE115', error='error')
+                     'in use', error='error')
         self.assertEqual(api.courses, START['courses'])
 
     def test_bad_fields_are_400(self):
@@ -1023,6 +1042,33 @@ class Docs(Case):
     def test_health(self):
         self.assertEqual(self.app.get('/health').json, {'status': 'ok'})
 
+    def test_docs_end_at_the_page(self):
+        self.assertEqual(self.app.get('/docs', status=308).headers['Location'], '/docs/')
+        answer = self.app.get('/docs/')
+        self.assertEqual(answer.content_type, 'text/html')
+        self.assertEqual(answer.headers['Content-Security-Policy'],
+                         "default-src 'self'; img-src 'self' data:")
+        for name in re.findall('(?:src|href)="(.+?)"', answer.text):
+            found = self.app.get('/docs/' + name.removeprefix('./'))
+            self.assertGreater(len(found.body), 100)
+
+    def test_set_up_of_the_page(self):
+        text = self.app.get('/docs/swagger-initializer.js').text
+        for word in ['/swagger.yaml', 'deepLinking', 'persistAuthorization', 'tryItOutEnabled']:
+            self.assertIn(word, text)
+        self.assertNotIn('petstore', text)
+
+    def test_docs_are_cached(self):
+        answer = self.app.get('/docs/swagger-ui.css')
+        self.assertIn('max-age', answer.headers['Cache-Control'])
+        self.app.get('/docs/swagger-ui.css', status=304,
+                     headers={'If-Modified-Since': answer.headers['Last-Modified']})
+
+    def test_docs_serve_their_own_folder_only(self):
+        for name in ['..%2F..%2F__init__.py', '../__init__.py', '%2Fetc%2Fpasswd', '..', 'x.html',
+                     '..%5C..%5C__init__.py', '%2e%2e%2f__init__.py', 'a%00']:
+            self.assertIn(self.app.get(f'/docs/{name}', expect_errors=True).status_int, [403, 404])
+
     def test_swagger_is_served_as_it_is(self):
         answer = self.app.get('/swagger.yaml')
         self.assertEqual(answer.content_type, 'application/yaml')
@@ -1040,7 +1086,7 @@ class Contract(unittest.TestCase):
             elif match := re.fullmatch(r'    (get|put|post|patch|delete):', line):
                 described.add((match[1].upper(), path))
         routes = {(route.method, re.sub('<(.*?)(:.*?)?>', r'{\1}', route.rule).rstrip('/') or '/')
-                  for route in api.app.routes}
+                  for route in api.app.routes if route.rule != '/docs/<name>'}  # files of the page
         self.assertGreater(len(routes), 35)
         self.assertEqual(described, routes)
 
@@ -1226,6 +1272,7 @@ class Main(Case):
             for sent, status in [
                     (b'nonsense\r\n\r\n', 400), (b'GET /films HTTP/1.1\r\nno colon\r\n\r\n', 400),
                     (b'get /films HTTP/1.1\r\n\r\n', 400), (long, 431),
+                    (b'GET http://[ HTTP/1.1\r\n\r\n', 400),
                     (b'POST /data HTTP/1.1\r\nContent-Length: x\r\n\r\n', 400),
                     (b'POST /data HTTP/1.1\r\nContent-Length: 9999999\r\n\r\n', 413),
                     (b'POST /data HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n', 400),
@@ -1307,9 +1354,10 @@ def main():
     module, loader = sys.modules['__main__'], unittest.defaultTestLoader
     tests = (loader.loadTestsFromNames(sys.argv[1:], module) if sys.argv[1:]
              else loader.loadTestsFromModule(module))
+    total = tests.countTestCases()
     result = unittest.TextTestRunner().run(tests)
     failed = len({test.id() for test, _ in result.failures + result.errors})
-    passed = result.testsRun - failed - len(result.skipped)
+    passed = total - failed - len(result.skipped)
     print(f'{passed} passed, {failed} failed'
           + (f', {len(result.skipped)} skipped' if result.skipped else ''))
     sys.exit(failed > 0)
