@@ -24,7 +24,7 @@ def start_browser(profile):
     options = webdriver.ChromeOptions()
     for argument in ['headless=new', 'no-sandbox', 'disable-gpu', 'disable-quic', 'no-first-run',
                      'disable-background-networking', 'disable-component-update', 'disable-sync',
-                     'window-size=1200,1240', f'user-data-dir={profile}']:
+                     'window-size=1200,1300', f'user-data-dir={profile}']:
         options.add_argument(f'--{argument}')
     options.set_capability('goog:loggingPrefs', {'browser': 'ALL', 'performance': 'ALL'})
     return webdriver.Chrome(options, webdriver.ChromeService('/usr/bin/chromedriver'))
