@@ -17,7 +17,6 @@
 Set API_PASSWORD before other machines may reach the service, as everybody can read the demo
 password here; and put TLS in front of it, or passwords and tokens travel in clear.
 """
-import argparse
 import base64
 import hashlib
 import json
@@ -31,6 +30,7 @@ import sys
 import tempfile
 import threading
 import time
+from argparse import ArgumentParser, RawTextHelpFormatter
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -75,7 +75,7 @@ bottle.BaseResponse.default_content_type = JSON  # instead of text/html
 log = logging.getLogger('api')
 stopping = threading.Event()  # set once the process was asked to end
 
-def fail(code, /, message, headers=None, key='message', **more):
+def fail(code, message, headers=None, key='message', **more):
     """Return an error to raise: an HTTP status code and a JSON body of message and more."""
     return HTTPResponse(json.dumps({**more, key: message}), code, headers)
 
@@ -120,9 +120,9 @@ def read_object(*types):
 
 def check(data, rules, required=(), refuse=fail):
     """Return the fields of data that have a rule; raise 400 that names a bad or missing one."""
-    # A rule has the types of the value, a test of it, and in words what it must be.
+    # A rule: types (by type(), as isinstance() takes True for an int), a test, and what it must be.
     for field, (types, valid, wording) in rules.items():
-        value = data.get(field)  # isinstance() would take True for an int
+        value = data.get(field)
         if (field in data or field in required) and not (type(value) in types and valid(value)):
             raise refuse(400, f'{field} must be {wording}')
     return {field: data[field] for field in rules if field in data}
@@ -152,7 +152,7 @@ class Collection(dict):
         """Raise the error for collection[key] without an item."""
         raise self.missing(key)
     def new_key(self):
-        """Return the next number that is not a key, as text; never the same one twice."""
+        """Return the next number that is no key yet, as text; hold the lock until it is used."""
         return next(key for key in self.numbers if key not in self)
     def add(self, key, item, taken):
         """Store a new item; raise taken where its key is in use."""
@@ -189,8 +189,8 @@ def sign_in(refuse=fail):
 
 def make_token(username):
     """Return a token for this user, good for LIFETIME: a signed JWT (RFC 7519)."""
-    claims = {'sub': username, 'iat': int(time.time()), 'exp': int(time.time()) + LIFETIME}
-    return jwt.encode(claims, SECRET_KEY, algorithm='HS256')
+    claims = {'sub': username, 'iat': int(time.time())}
+    return jwt.encode({**claims, 'exp': claims['iat'] + LIFETIME}, SECRET_KEY, algorithm='HS256')
 
 def basic_caller():
     """Return the user who signs in by HTTP Basic (RFC 7617); raise 401."""
@@ -206,7 +206,7 @@ def bearer_caller():
     if scheme.lower() == 'bearer' and token:
         challenge += ', error="invalid_token"'
         with suppress(jwt.InvalidTokenError, RecursionError):
-            # Without algorithms a forger would choose one; without exp a token would never end.
+            # The algorithm is ours to choose, not the token's; and without exp it would never end.
             claims = jwt.decode(token, SECRET_KEY, ['HS256'], options={'require': ['exp', 'sub']})
             if claims['sub'] == API_USERNAME:
                 return claims['sub']
@@ -228,7 +228,7 @@ class AuthPlugin:
         if 'auth' not in route.config:
             return callback
         callers = {'basic': basic_caller, 'bearer': bearer_caller, 'key': key_caller}
-        caller = callers[route.config['auth']]  # a misspelt word fails, rather than opens
+        caller = callers[route.config['auth']]  # a misspelt word fails; a misspelt auth= opens!
         def guarded(*args, **kwargs):
             request['REMOTE_USER'] = caller()
             return callback(*args, **kwargs)
@@ -238,7 +238,7 @@ app.install(AuthPlugin())
 # --- Weekend API ------------------------------------------------------------------------------
 SCRIPT = ['powershell' if os.name == 'nt' else 'pwsh', '-NoProfile', '-NonInteractive',
           '-ExecutionPolicy', 'Bypass', '-File', str(Path(__file__).with_name('script.ps1'))]
-SECRETS = ['SECRET_KEY', 'API_USERNAME', 'API_PASSWORD']
+SECRETS = ['SECRET_KEY', 'API_USERNAME', 'API_PASSWORD']  # lest a script prints them unawares
 MAX_OUTPUT = 1024 * 1024  # bytes of stdout, and as many of stderr
 script_slots = threading.BoundedSemaphore(THREADS // 2)  # the other threads answer all else
 
@@ -302,8 +302,10 @@ def kill_group(process):
     if os.name == 'nt':
         subprocess.call(['taskkill', '/F', '/T', '/PID', str(process.pid)])
     else:
-        with suppress(ProcessLookupError, PermissionError):  # none of them is left
+        with suppress(ProcessLookupError, PermissionError, ChildProcessError):  # none is left
             os.killpg(process.pid, signal.SIGKILL)  # the group that start_new_session made
+            while os.waitpid(-process.pid, 0):  # its orphans too, if this is process 1
+                pass
     process.wait()
 
 def read_output(output):
@@ -339,8 +341,8 @@ def read_film():
 def get_root():
     """Greet a program; send a browser on to the docs."""
     if 'text/html' in request.get('HTTP_ACCEPT', ''):
-        return HTTPResponse(status=302, Location='/docs/', vary='Accept')
-    return {'hello': 'world'}
+        return HTTPResponse(status=302, Location='/docs/')
+    return HTTPResponse(json.dumps({'hello': 'world'}), vary='Accept')
 
 @app.get('/hello_world', auth='basic')
 def get_hello_world():
@@ -418,7 +420,7 @@ def generate_key(username):
     with api_keys.lock:
         if username in api_keys.values():
             raise failed(409, 'The username you are trying to register has been already used!')
-        if request.method != 'HEAD':  # HEAD may not change a thing (RFC 9110, 9.2.1)
+        if request.method != 'HEAD':  # which would not show the key that it makes
             api_keys[hashlib.sha256(api_key.encode()).hexdigest()] = username
     answer = {'api_key': api_key, 'username': username, 'status': 'success',
               'created_on': time.strftime('%Y-%m-%d %H:%M:%S UTC', time.gmtime()),
@@ -543,13 +545,13 @@ def get_authkeys():
     return HTTPResponse(''.join(f'{key}\n' for key in keys), content_type='text/plain')
 
 # --- Courses ----------------------------------------------------------------------------------
+course_error = partial(fail, key='error')  # the shape of this section's errors
 courses = Collection({
     'CSE465': {'code': 'CSE465', 'name': 'Introduction to neural network',
                'instructor': 'Andrew Ng'},
     'CSE115': {'code': 'CSE115', 'name': 'Introduction to programming language',
                'instructor': 'John stuart'},
 }, missing=lambda code: course_error(404, 'Course code is not found in the courses'))
-course_error = partial(fail, key='error')  # the shape of this section's errors
 COURSE = {'code': identifier(32), 'name': text(1, 120), 'instructor': text(1, 120)}
 
 @app.get('/courses', auth='bearer')
@@ -638,13 +640,12 @@ def with_log(application):
     return logged
 
 def refuse_in_json(error, ident=None):
-    """Return the answer to what waitress refuses before Bottle sees it; its own is plain text."""
-    # An unknown Transfer-Encoding is a 501 to waitress, but the fault is the client's.
+    """Return the JSON answer to what waitress itself refuses; its 501 is the client's fault: a 400."""
     status = '400 Bad Request' if error.code == 501 else f'{error.code} {error.reason}'
     log.info('- - - [%s] "-" %s -', time.strftime('%d/%b/%Y:%H:%M:%S %z'), status[:3])
     return status, [('Content-Type', JSON)], json.dumps({'message': error.body}).encode()
 waitress.utilities.Error.to_response = refuse_in_json
-waitress.parser.ParsingError = ValueError  # so that GET http://[ has an answer, too
+waitress.parser.ParsingError = ValueError  # or GET http://[ ends without an answer
 
 def ask_to_stop(number, _):
     """Note that the process shall end; the same signal again ends it at once."""
@@ -656,8 +657,8 @@ def print_banner(port):
     url = f'http://{f"[{HOST}]" if ":" in HOST else HOST}:{port}'
     is_demo = API_PASSWORD == DEMO_PASSWORD
     log.info('Listening on %s (Ctrl-C ends it)\nDocs: %s/docs\nA token: curl %s/token '
-             '-d "username=%s" --data-urlencode "password=%s"', url, url, url, API_USERNAME,
-             DEMO_PASSWORD if is_demo else '$API_PASSWORD')
+             '--data-urlencode "username=%s" --data-urlencode "password=%s"', url, url, url,
+             API_USERNAME, DEMO_PASSWORD if is_demo else '$API_PASSWORD')
     if is_demo and HOST not in ['127.0.0.1', '::1', 'localhost']:
         log.warning('WARNING: other machines may reach this; set API_PASSWORD to a secret one.')
 
@@ -668,20 +669,19 @@ def serve(sockets):
         waitress.wasyncore.loop(timeout=0.2, use_poll=True, map=sockets, count=1)
     reload = not stopping.is_set()
     stopping.set()
-    for listener in sockets.values():
-        listener.accepting = False
+    for one in sockets.values():
+        one.accepting = False  # ends listening; the clients go on
     deadline = time.monotonic() + 5
     while time.monotonic() < deadline and any(
             getattr(client, 'requests', 0) or getattr(client, 'total_outbufs_len', 0)
             for client in sockets.values()):  # not answered, or not yet sent
         waitress.wasyncore.loop(timeout=0.05, use_poll=True, map=sockets, count=1)
     if reload:
-        os.execv(sys.executable, [sys.executable, *sys.argv])
+        os.execv(sys.executable, sys.orig_argv)
 
 def main():
     """Read the command line, listen, and serve."""
-    argparse.ArgumentParser(description=__doc__,
-                            formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+    ArgumentParser(description=__doc__, formatter_class=RawTextHelpFormatter).parse_args()
     logging.basicConfig(stream=sys.stdout, format='%(message)s', level=logging.INFO)
     logging.getLogger('waitress').setLevel(logging.ERROR)  # its lines have paths unquoted
     sockets = {}  # waitress keeps here all that it listens to
