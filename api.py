@@ -640,7 +640,7 @@ def with_log(application):
     return logged
 
 def refuse_in_json(error, ident=None):
-    """Return the JSON answer to what waitress itself refuses; its 501 is the client's fault, 400."""
+    """Return the answer, as JSON, to what waitress refuses; its 501 is the client's fault: 400."""
     status = '400 Bad Request' if error.code == 501 else f'{error.code} {error.reason}'
     log.info('- - - [%s] "-" %s -', time.strftime('%d/%b/%Y:%H:%M:%S %z'), status[:3])
     return status, [('Content-Type', JSON)], json.dumps({'message': error.body}).encode()

@@ -333,8 +333,8 @@ class WeekendAPI(Case):
                          {'message': 'Hey please use the POST method for this endpoint'})
 
     def test_data_returns_any_json(self):
-        for value in [None, [], {}, '', 'text', 'é😀', 3.5, 0, -1, True, False, {'a': [{'b': None}]},
-                      10 ** 40]:
+        for value in [None, [], {}, '', 'text', 'é😀', 3.5, 0, -1, True, False, 10 ** 40,
+                      {'a': [{'b': None}]}]:
             self.assertEqual(self.app.post_json('/data', value).json, value)
 
     def test_token_for_json_and_form(self):

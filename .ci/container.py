@@ -125,7 +125,8 @@ def print_sizes():
 print('Stand-ins: a Debian with Python for the base image, a shell script for PowerShell')
 with tempfile.TemporaryDirectory() as folder:
     os.chdir(folder)
-    STORAGE = ['--root', f'{folder}/storage', '--runroot', f'{folder}/run', '--storage-driver', 'vfs']
+    STORAGE = ['--root', f'{folder}/storage', '--runroot', f'{folder}/run',
+               '--storage-driver', 'vfs']
     make_base()
     build_all(make_archive())
     see_it_work('full', 200)

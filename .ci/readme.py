@@ -1,4 +1,4 @@
-"""Type the README's console blocks into a shell, and compare what they print with what stands there.
+"""Type the README's console blocks into a shell, and compare what they print with the README.
 
 Each line behind "$ " is a command; the lines up to the next are what it prints, in which ...
 stands for anything. All blocks share one shell and one freshly started service.
