@@ -17,7 +17,6 @@
 Set API_PASSWORD before other machines may reach the service, as everybody can read the demo
 password here; and put TLS in front of it, or passwords and tokens travel in clear.
 """
-import base64
 import hashlib
 import json
 import logging
@@ -50,7 +49,8 @@ def setting(name, default, kind=str, valid=str.encode, must='be UTF-8 text, not 
         value = kind(os.environ.get(name, default))
         if valid(value):
             return value
-    sys.exit(f'{name} must {must}.')  # without the value, which may be a secret
+    if '--help' not in sys.argv:
+        sys.exit(f'{name} must {must}.')  # without the value, which may be a secret
 
 DEMO_PASSWORD = 'atCh_5K}?g'
 HOST = setting('HOST', '127.0.0.1')
@@ -341,7 +341,7 @@ def read_film():
 def get_root():
     """Greet a program; send a browser on to the docs."""
     if 'text/html' in request.get('HTTP_ACCEPT', ''):
-        return HTTPResponse(status=302, Location='/docs/')
+        return HTTPResponse(status=302, Location='/docs')
     return HTTPResponse(json.dumps({'hello': 'world'}), vary='Accept')
 
 @app.get('/hello_world', auth='basic')
@@ -485,23 +485,23 @@ users = Collection({
             'dn': 'cn=bob,ou=people,dc=dbsentry,dc=com'},
 }, missing=lambda cn: fail(404, f"User {cn} doesn't exist"))
 
-def is_public_key(line):
-    """Tell whether this is a line of OpenSSH's: type, key in base64 (RFC 4253, 6.6), comment."""
-    with suppress(AttributeError, ValueError):  # not a text, not two words, not base64
-        kind, key = line.split()[:2]
-        name = len(kind).to_bytes(4, 'big') + kind.encode()  # is repeated in the key
-        # A command="..." before the key would pass as its kind; a second key, behind a line break.
-        return (re.fullmatch('(ssh|ecdsa|sk)-[a-z0-9@.-]+', kind) and line.isprintable()
-                and base64.b64decode(key, validate=True).startswith(name))
-    return False
-
+# A key begins with its type, in base64, so that no option like command="..." gets by.
+PUBLIC_KEY = re.compile(
+    r'(ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI[A-Za-z0-9+/]{43}|(ssh-rsa AAAAB3NzaC1yc2EA'
+    r'|ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYA'
+    r'|ecdsa-sha2-nistp384 AAAAE2VjZHNhLXNoYTItbmlzdHAzODQA'
+    r'|ecdsa-sha2-nistp521 AAAAE2VjZHNhLXNoYTItbmlzdHA1MjEA'
+    r'|sk-ssh-ed25519@openssh\.com AAAAGnNrLXNzaC1lZDI1NTE5QG9wZW5zc2guY29t'
+    r'|sk-ecdsa-sha2-nistp256@openssh\.com AAAAInNrLWVjZHNhLXNoYTItbmlzdHAyNTZAb3BlbnNzaC5jb20A)'
+    r'([A-Za-z0-9+/]{4}){15,700}([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?)( .*)?')
 USER = {
     'cn': identifier(64), 'sn': text(1, 200), 'uid': text(1, 200),
     'givenName': text(0, 200), 'displayName': text(0, 200), 'accountLocked': BOOLEAN,
     'mail': ([str], re.compile(r'[!-?A-~]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+').fullmatch,
              'a mail address'),
     'memberOfs': ([list], lambda names: all(type(n) is str for n in names), 'a list of names'),
-    'sshPublicKeys': ([list], lambda keys: all(map(is_public_key, keys)), 'a list of OpenSSH keys'),
+    'sshPublicKeys': ([list], lambda keys: all(type(key) is str and key.isprintable()
+                      and PUBLIC_KEY.fullmatch(key) for key in keys), 'a list of OpenSSH keys'),
 }
 
 @app.get('/users', auth='bearer')
@@ -642,7 +642,7 @@ def with_log(application):
 def refuse_in_json(error, ident=None):
     """Return the answer, as JSON, to what waitress refuses; its 501 is the client's fault: 400."""
     status = '400 Bad Request' if error.code == 501 else f'{error.code} {error.reason}'
-    log.info('- - - [%s] "-" %s -', time.strftime('%d/%b/%Y:%H:%M:%S %z'), status[:3])
+    log.info('- - - [%s] "-" %s - 0.0ms', time.strftime('%d/%b/%Y:%H:%M:%S %z'), status[:3])
     return status, [('Content-Type', JSON)], json.dumps({'message': error.body}).encode()
 waitress.utilities.Error.to_response = refuse_in_json
 waitress.parser.ParsingError = ValueError  # or GET http://[ ends without an answer
