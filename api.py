@@ -11,6 +11,9 @@
     PORT            port to listen on (5000); 0 takes a free one
     SECRET_KEY      signs the tokens, 32 bytes or more (random: tokens end with the process)
     API_USERNAME, API_PASSWORD    of the demo account (admin, atCh_5K}?g)
+    RATE_LIMIT      failed sign-ins a minute and address, and new API keys as well (10); 0: no limit
+    TRUSTED_PROXY   address of the proxy whose X-Forwarded-For is believed, or * (none)
+    MAX_ITEMS       items that a collection may hold (10000)
     SCRIPT_TIMEOUT  seconds that script.ps1 may take (30)
     DEBUG           1 starts the service anew when this file is saved (off)
 
@@ -20,6 +23,7 @@ password here; and put TLS in front of it, or passwords and tokens travel in cle
 import hashlib
 import json
 import logging
+import math
 import os
 import re
 import secrets
@@ -30,6 +34,7 @@ import tempfile
 import threading
 import time
 from argparse import ArgumentParser, RawTextHelpFormatter
+from collections import UserDict, deque
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -59,6 +64,10 @@ SECRET_KEY = setting('SECRET_KEY', secrets.token_hex(), str,
                      lambda key: len(key.encode()) >= 32, 'have at least 32 bytes')
 API_USERNAME = setting('API_USERNAME', 'admin')
 API_PASSWORD = setting('API_PASSWORD', DEMO_PASSWORD)
+RATE_LIMIT = setting('RATE_LIMIT', 10, int, range(1001).__contains__, 'be a number up to 1000')
+TRUSTED_PROXY = setting('TRUSTED_PROXY', 'none', str, re.compile(r'none|\*|[0-9a-f.:]+').fullmatch,
+                        'be an IP address or *')
+MAX_ITEMS = setting('MAX_ITEMS', 10_000, int, lambda number: number > 0, 'be a number from 1 on')
 SCRIPT_TIMEOUT = setting('SCRIPT_TIMEOUT', 30, float, lambda seconds: 0 < seconds <= 86400,
                          'be a number of seconds up to 86400')
 DEBUG = os.environ.get('DEBUG') == '1'
@@ -66,6 +75,7 @@ SAVED = os.stat(__file__).st_mtime  # the time of the text that runs, for DEBUG
 THREADS = 4  # requests that are answered at the same time
 LIFETIME = 30 * 60  # seconds that a token is good for
 MAX_BODY = 100 * 1024  # bytes
+MAX_SIZE = 8 * 1024 * 1024  # bytes of JSON in a collection, as few items may be long ones too
 
 # --- Foundation -------------------------------------------------------------------------------
 JSON, FORM = 'application/json', 'application/x-www-form-urlencoded'
@@ -78,6 +88,12 @@ stopping = threading.Event()  # set once the process was asked to end
 def fail(code, message, headers=None, key='message', **more):
     """Return an error to raise: an HTTP status code and a JSON body of message and more."""
     return HTTPResponse(json.dumps({**more, key: message}), code, headers)
+
+class Slots(threading.BoundedSemaphore):
+    """So many may go on at once: "with" raises 503 where no slot is free."""
+    def __enter__(self):
+        if not self.acquire(blocking=False):
+            raise fail(503, 'This is busy just now; please try again', {'Retry-After': '1'})
 
 def answer_error(error):
     """Return the body of an error that Bottle itself raised."""
@@ -132,25 +148,43 @@ def text(least, most):
     return [str], lambda value: least <= len(value) <= most, f'text of {least} to {most} characters'
 
 def identifier(most, marks='._-'):
-    """Return the rule for a text that may be part of a path."""
-    # Not "." or "..", which are taken out of a path on its way.
+    """Return the rule for a text that may be part of a path, unlike "." and ".."."""
     pattern = re.compile(rf'(?!\.\.?$)[A-Za-z0-9{marks}]{{1,{most}}}')
     return [str], pattern.fullmatch, f'1 to {most} of letters, digits and {" ".join(marks)}'
 
 NUMBER = [int, float], lambda value: True, 'a number'
 BOOLEAN = [bool], lambda value: True, 'true or false'
 
-class Collection(dict):
-    """Items by key. Reading needs no lock, as items are replaced and never changed."""
+class Collection(UserDict):
+    """Items by key, kept as JSON: each reader gets a copy of his own, so reading needs no lock."""
     def __init__(self, items=(), missing=KeyError):
         """Start with these items; missing makes the error for a key that is not there."""
-        super().__init__(items)
-        self.missing = missing
+        self.missing, self.size = missing, 0
         self.lock = threading.RLock()  # to be held where what is written depends on what was read
+        super().__init__(items)
         self.numbers = map(str, range(len(self) + 1, 2 ** 63))
-    def __missing__(self, key):
-        """Raise the error for collection[key] without an item."""
-        raise self.missing(key)
+    def __getitem__(self, key):
+        if (item := self.get(key)) is None:
+            raise self.missing(key)
+        return item
+    def __setitem__(self, key, item):
+        text = json.dumps(item)
+        with self.lock:
+            size = self.size + len(text) - len(self.data.get(key, ''))
+            if size > MAX_SIZE or key not in self and len(self) >= MAX_ITEMS:
+                raise fail(507, 'There is no room for more; please delete something first')
+            self.data[key], self.size = text, size
+    def __delitem__(self, key):
+        with self.lock:
+            self[key]  # raises missing
+            self.size -= len(self.data.pop(key))
+    def get(self, key, default=None):
+        """Return an item, or default where there is none."""
+        text = self.data.get(key)
+        return json.loads(text) if text else default
+    def copy(self):
+        """Return all items by key, as they are at one moment."""
+        return {key: json.loads(text) for key, text in self.data.copy().items()}
     def new_key(self):
         """Return the next number that is no key yet, as text; hold the lock until it is used."""
         return next(key for key in self.numbers if key not in self)
@@ -165,39 +199,82 @@ class Collection(dict):
         with self.lock:
             self[key] = item = {**self[key], **changes}
         return item
-    def remove(self, key):
-        """Delete an item."""
-        with self.lock:
-            self[key]  # raises where there is none
-            del self[key]
 
 ACCOUNT = {'username': text(1, 1000), 'password': text(1, 1000)}
-api_keys = Collection()  # owners by SHA-256 of the key, so that no one can use what is stored
+DEMO = {'cn': API_USERNAME, 'memberOfs': ['cn=Admins'], 'accountLocked': False}
+NOBODY = {'memberOfs': [], 'accountLocked': True}
+accounts = [{API_USERNAME: DEMO}]  # who can sign in, by name; a section with users adds its own
+api_keys = Collection()  # hashes by owner, so that no one can use what is stored
+SCRYPT = {'n': 2 ** 14, 'r': 8, 'p': 5}  # the least that OWASP advises: 16 MiB and about 0.2 s
+hash_slots = Slots(1)  # the other threads answer all else
+counts, counts_lock = deque(maxlen=10_000), threading.Lock()  # of what RATE_LIMIT is for
 
-def right_password(username, password):
-    """Tell whether this is the demo account, in a time that does not tell how near it came."""
-    # Bytes, as compare_digest raises for text with an é; & and not "and", which stops early.
-    return (secrets.compare_digest(username.encode(), API_USERNAME.encode())
-            & secrets.compare_digest(password.encode(), API_PASSWORD.encode()))
+def find_account(username):
+    """Return the account of this name; where there is none, one that can't sign in."""
+    return next(filter(None, (collection.get(username) for collection in accounts)), NOBODY)
 
-def sign_in(refuse=fail):
-    """Return the user name in the body if the password beside it is right; raise 400 or 401."""
-    account = check(read_object(JSON, FORM), ACCOUNT, required=ACCOUNT, refuse=refuse)
-    if not right_password(**account):
-        raise refuse(401, 'username or password is not correct', {'WWW-Authenticate': BEARER})
-    return account['username']
+def hash_password(password, salt=''):
+    """Return the salt and the scrypt hash (RFC 7914) of a password as fields; raise 503."""
+    salt = salt or secrets.token_hex(16)
+    with hash_slots:
+        hashed = hashlib.scrypt(password.encode(), salt=salt.encode(), **SCRYPT)
+    return {'salt': salt, 'password': hashed.hex()}
 
-def make_token(username):
-    """Return a token for this user, good for LIFETIME: a signed JWT (RFC 7519)."""
-    claims = {'sub': username, 'iat': int(time.time())}
-    return jwt.encode({**claims, 'exp': claims['iat'] + LIFETIME}, SECRET_KEY, algorithm='HS256')
+def may_sign_in(account, password):
+    """Tell whether this is the password of an account that isn't locked; each no takes as long."""
+    # Bytes, as compare_digest raises for text with an é.
+    if account is DEMO and secrets.compare_digest(password.encode(), API_PASSWORD.encode()):
+        return True
+    hashed = hash_password(password, account.get('salt'))['password']
+    right = secrets.compare_digest(hashed, account.get('password', ''))
+    return right and not account['accountLocked']
+
+def limit(what, count=True):
+    """Raise 429 if the caller's address had RATE_LIMIT of this in a minute; else count it."""
+    now, address = time.monotonic(), request['REMOTE_ADDR']
+    with counts_lock:
+        while counts and counts[0][0] <= now - 60:
+            counts.popleft()
+        times = [then for then, *rest in counts if rest == [what, address]]
+        if len(times) >= RATE_LIMIT > 0:
+            raise fail(429, f'Too many {what} from your address; please try later',
+                       {'Retry-After': str(math.ceil(times[0] + 60 - now))})
+        if count:
+            counts.append((now, what, address))
+
+def attempt(username, succeeds, refusal):
+    """Return if succeeds(); else log and count it, and raise refusal or, past RATE_LIMIT, 429."""
+    limit('failed sign-ins', count=False)
+    if not succeeds():
+        log.info('Refused to sign in %.80a from %s', username, request['REMOTE_ADDR'])
+        limit('failed sign-ins')  # again, as others may have failed in the meantime
+        raise refusal
+
+def sign_in(username, password, refusal):
+    """Return the account whose name and password these are; raise refusal, 429 or 503."""
+    account = find_account(username)
+    attempt(username, partial(may_sign_in, account, password), refusal)
+    return account
+
+def read_sign_in(refuse=fail):
+    """Return the account whose user name and password are in the body; raise as sign_in does."""
+    given = check(read_object(JSON, FORM), ACCOUNT, required=ACCOUNT, refuse=refuse)
+    return sign_in(**given, refusal=refuse(401, 'username or password is not correct',
+                                           {'WWW-Authenticate': BEARER}))
+
+def make_token(account):
+    """Return a token for this account, good for LIFETIME: a signed JWT (RFC 7519)."""
+    now = int(time.time())
+    claims = {'sub': account['cn'], 'iat': now, 'exp': now + LIFETIME}
+    return jwt.encode({**claims, 'salt': account.get('salt')}, SECRET_KEY, algorithm='HS256')
 
 def basic_caller():
-    """Return the user who signs in by HTTP Basic (RFC 7617); raise 401."""
-    username, password = bottle.parse_auth(request.get('HTTP_AUTHORIZATION', '')) or ('', '')
-    if right_password(username, password):
-        return username
-    raise fail(401, 'Please sign in with user name and password', {'WWW-Authenticate': BASIC})
+    """Return the user who signs in by HTTP Basic (RFC 7617); raise 401, 429 or 503."""
+    refusal = fail(401, 'Please sign in with user name and password', {'WWW-Authenticate': BASIC})
+    given = bottle.parse_auth(request.get('HTTP_AUTHORIZATION', ''))
+    if not given:
+        raise refusal
+    return sign_in(*given, refusal)['cn']
 
 def bearer_caller():
     """Return the user whose bearer token (RFC 6750) was sent; raise 401."""
@@ -208,27 +285,41 @@ def bearer_caller():
         with suppress(jwt.InvalidTokenError, RecursionError):
             # The algorithm is ours to choose, not the token's; and without exp it would never end.
             claims = jwt.decode(token, SECRET_KEY, ['HS256'], options={'require': ['exp', 'sub']})
-            if claims['sub'] == API_USERNAME:
+            account = find_account(claims['sub'])
+            # The salt is new with each password, and ends the tokens of an older one.
+            if not account['accountLocked'] and claims.get('salt') == account.get('salt'):
                 return claims['sub']
     raise fail(401, 'A valid bearer token is needed', {'WWW-Authenticate': challenge})
 
-def key_caller():
-    """Return the owner of the API key in the header api-key; raise 401."""
-    api_key = request.get('HTTP_API_KEY', '')
-    if owner := api_keys.get(hashlib.sha256(api_key.encode()).hexdigest()):
-        return owner
-    raise fail(401, 'You are not authenticated! Please add an authentication key to the header '
-                    'and try again!', status='failed')
+def admin_caller():
+    """Return the user whose bearer token was sent; raise 401, or 403 if he is no administrator."""
+    username = bearer_caller()
+    groups = find_account(username)['memberOfs']
+    if not any(group.partition(',')[0] == 'cn=Admins' for group in groups):
+        raise fail(403, 'Only administrators may do this')
+    return username
 
+def key_caller():
+    """Return the owner of the API key in the header api-key; raise 401 or 429."""
+    api_key = request.get('HTTP_API_KEY', '')
+    owner = api_key.rpartition('.')[0]
+    refusal = fail(401, 'You are not authenticated! Please add an authentication key to the header '
+                        'and try again!', status='failed')
+    if not api_key:
+        raise refusal
+    hashed = hashlib.sha256(api_key.encode()).hexdigest()
+    attempt(owner, lambda: secrets.compare_digest(hashed, api_keys.get(owner, '')), refusal)
+    return owner
+
+CALLERS = {'basic': basic_caller, 'bearer': bearer_caller, 'admin': admin_caller, 'key': key_caller}
 class AuthPlugin:
-    """Bottle plugin: auth='basic', 'bearer' or 'key' in a route says how its caller signs in."""
+    """Bottle plugin: auth='basic', 'bearer', 'admin' or 'key' in a route says who may call it."""
     name, api = 'auth', 2
     def apply(self, callback, route):
         """Return a route's function behind its guard; both it and the log find REMOTE_USER."""
         if 'auth' not in route.config:
             return callback
-        callers = {'basic': basic_caller, 'bearer': bearer_caller, 'key': key_caller}
-        caller = callers[route.config['auth']]  # a misspelt word fails; a misspelt auth= opens!
+        caller = CALLERS[route.config['auth']]  # a misspelt word fails; a misspelt auth= opens!
         def guarded(*args, **kwargs):
             request['REMOTE_USER'] = caller()
             return callback(*args, **kwargs)
@@ -240,7 +331,7 @@ SCRIPT = ['powershell' if os.name == 'nt' else 'pwsh', '-NoProfile', '-NonIntera
           '-ExecutionPolicy', 'Bypass', '-File', str(Path(__file__).with_name('script.ps1'))]
 SECRETS = ['SECRET_KEY', 'API_USERNAME', 'API_PASSWORD']  # lest a script prints them unawares
 MAX_OUTPUT = 1024 * 1024  # bytes of stdout, and as many of stderr
-script_slots = threading.BoundedSemaphore(THREADS // 2)  # the other threads answer all else
+script_slots = Slots(THREADS // 2)  # the other threads answer all else
 
 @app.get('/data')
 def get_data():
@@ -255,18 +346,15 @@ def post_data():
 @app.post('/token')
 def post_token():
     """Return an access token for a user name and password, as OAuth 2 does (RFC 6749, 5.1)."""
-    answer = {'access_token': make_token(sign_in()), 'token_type': 'Bearer', 'expires_in': LIFETIME}
+    token = make_token(read_sign_in())
+    answer = {'access_token': token, 'token_type': 'Bearer', 'expires_in': LIFETIME}
     return HTTPResponse(json.dumps(answer), cache_control='no-store')
 
-@app.post('/run-script', auth='bearer')
+@app.post('/run-script', auth='admin')
 def post_run_script():
     """Run script.ps1 and return what it wrote."""
-    if not script_slots.acquire(blocking=False):
-        raise fail(503, 'Enough scripts are running; please try later', {'Retry-After': '5'})
-    try:
+    with script_slots:
         exit_code, output, error = run_script()
-    finally:
-        script_slots.release()
     if exit_code:
         raise fail(500, f'The script ended with exit code {exit_code}',
                    output=output, error=error, exit_code=exit_code)
@@ -283,6 +371,7 @@ def run_script():
         except OSError:
             raise fail(503, 'PowerShell is not installed; see https://aka.ms/powershell') from None
         deadline = time.monotonic() + SCRIPT_TIMEOUT
+        log.info('Script %d started by %a', process.pid, request['REMOTE_USER'])
         try:
             while process.poll() is None and time.monotonic() < deadline and not stopping.wait(.02):
                 for output in stdout, stderr:
@@ -291,10 +380,10 @@ def run_script():
             exit_code = process.poll()
         finally:
             kill_group(process)
+        log.info('Script %d ended with exit code %s', process.pid, exit_code)
         if exit_code is None:
-            raise (fail(503, 'The script was ended, as the service is about to end')
-                   if stopping.is_set() else
-                   fail(504, f'The script was ended after {SCRIPT_TIMEOUT:g} seconds'))
+            raise (fail(503, 'The script was ended, as the service stops') if stopping.is_set()
+                   else fail(504, f'The script was ended after {SCRIPT_TIMEOUT:g} seconds'))
         return exit_code, read_output(stdout), read_output(stderr)
 
 def kill_group(process):
@@ -381,7 +470,7 @@ def put_film(film_id):
 @app.delete('/films/<film_id>')
 def delete_film(film_id):
     """Delete a film."""
-    films.remove(film_id)
+    del films[film_id]
     return HTTPResponse(status=204)
 
 # --- Records ----------------------------------------------------------------------------------
@@ -416,12 +505,13 @@ def read_record_fields():
 def generate_key(username):
     """Make an API key for a new user name. Only this answer ever shows it."""
     check({'username': username}, KEY_OWNER, refuse=failed)
-    api_key = secrets.token_urlsafe(16)
+    api_key = f'{username}.{secrets.token_urlsafe(16)}'
     with api_keys.lock:
-        if username in api_keys.values():
+        if username in api_keys:
             raise failed(409, 'The username you are trying to register has been already used!')
         if request.method != 'HEAD':  # which would not show the key that it makes
-            api_keys[hashlib.sha256(api_key.encode()).hexdigest()] = username
+            limit('new API keys')
+            api_keys[username] = hashlib.sha256(api_key.encode()).hexdigest()
     answer = {'api_key': api_key, 'username': username, 'status': 'success',
               'created_on': time.strftime('%Y-%m-%d %H:%M:%S UTC', time.gmtime()),
               'message': 'Congrats! Your API Key has been created!'}
@@ -430,7 +520,7 @@ def generate_key(username):
 @app.get('/api/list')
 def list_records():
     """Return all records by id."""
-    return json.dumps(sorted(records.values(), key=lambda record: record['id']))
+    return json.dumps(sorted(records.copy().values(), key=lambda record: record['id']))
 
 @app.post('/api/create', auth='key')
 def create_record():
@@ -461,7 +551,7 @@ def modify_record(record_id):
 @app.delete('/api/remove/<record_id>', auth='key')
 def remove_record(record_id):
     """Delete a record."""
-    records.remove(record_id)
+    del records[record_id]
     return {'message': 'Your record has been removed!', 'status': 'success'}
 
 @app.route(['/api/generate_key', '/api/generate_key/'], ['GET', 'POST'])
@@ -484,6 +574,7 @@ users = Collection({
             'memberOfs': ['cn=getafix,ou=groups,dc=dbsentry,dc=com'], 'sshPublicKeys': [],
             'dn': 'cn=bob,ou=people,dc=dbsentry,dc=com'},
 }, missing=lambda cn: fail(404, f"User {cn} doesn't exist"))
+accounts.append(users)  # those with a password can sign in
 
 # A key begins with its type, in base64, so that no option like command="..." gets by.
 PUBLIC_KEY = re.compile(
@@ -495,7 +586,7 @@ PUBLIC_KEY = re.compile(
     r'|sk-ecdsa-sha2-nistp256@openssh\.com AAAAInNrLWVjZHNhLXNoYTItbmlzdHAyNTZAb3BlbnNzaC5jb20A)'
     r'([A-Za-z0-9+/]{4}){15,700}([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?)( .*)?')
 USER = {
-    'cn': identifier(64), 'sn': text(1, 200), 'uid': text(1, 200),
+    'cn': identifier(64), 'password': text(8, 128), 'sn': text(1, 200), 'uid': text(1, 200),
     'givenName': text(0, 200), 'displayName': text(0, 200), 'accountLocked': BOOLEAN,
     'mail': ([str], re.compile(r'[!-?A-~]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+').fullmatch,
              'a mail address'),
@@ -504,35 +595,46 @@ USER = {
                       and PUBLIC_KEY.fullmatch(key) for key in keys), 'a list of OpenSSH keys'),
 }
 
-@app.get('/users', auth='bearer')
+def read_user(required=()):
+    """Return the fields of a user in the body, the password as its hash."""
+    user = check(read_object(), USER, required)
+    return user if 'password' not in user else {**user, **hash_password(user['password'])}
+
+def shown(user):
+    """Return what may be seen of a user, which his password is not."""
+    return {field: value for field, value in user.items() if field not in ['password', 'salt']}
+
+@app.get('/users', auth='admin')
 def get_users():
     """Return all users."""
-    return json.dumps(list(users.values()))
+    return json.dumps([shown(user) for user in users.copy().values()])
 
 @app.get('/users/<cn>', auth='bearer')
 def get_user(cn):
-    """Return a user."""
-    return users[cn]
+    """Return a user: to administrators anyone, to others themselves."""
+    if cn != request['REMOTE_USER']:
+        admin_caller()
+    return shown(users[cn])
 
-@app.post('/users', auth='bearer')
+@app.post('/users', auth='admin')
 def post_user():
     """Add a user."""
-    given = check(read_object(), USER, required=['cn', 'sn'])
+    given = read_user(required=['cn', 'sn'])
     cn = given['cn']
     user = {'uid': cn, 'memberOfs': [], 'sshPublicKeys': [], 'accountLocked': False, **given,
             'dn': f'cn={cn},ou=people,dc=dbsentry,dc=com'}
     users.add(cn, user, taken=fail(409, f'User {cn} exists already'))
-    return HTTPResponse(json.dumps(user), 201, Location=f'/users/{cn}')
+    return HTTPResponse(json.dumps(shown(user)), 201, Location=f'/users/{cn}')
 
-@app.route('/users/<cn>', ['PUT', 'PATCH'], auth='bearer')
+@app.route('/users/<cn>', ['PUT', 'PATCH'], auth='admin')
 def put_user(cn):
     """Change the fields of a user that are given; cn stays."""
-    return users.change(cn, {**check(read_object(), USER), 'cn': cn})
+    return shown(users.change(cn, {**read_user(), 'cn': cn}))
 
-@app.delete('/users/<cn>', auth='bearer')
+@app.delete('/users/<cn>', auth='admin')
 def delete_user(cn):
     """Delete a user."""
-    users.remove(cn)
+    del users[cn]
     return json.dumps(f'Deleted User: {cn}')
 
 @app.get('/authkeys')
@@ -557,7 +659,7 @@ COURSE = {'code': identifier(32), 'name': text(1, 120), 'instructor': text(1, 12
 @app.get('/courses', auth='bearer')
 def get_courses():
     """Return all courses."""
-    return {'courses': list(courses.values())}
+    return {'courses': list(courses.copy().values())}
 
 @app.get('/courses/<code>', auth='bearer')
 def get_course(code):
@@ -587,13 +689,13 @@ def put_course(code):
 @app.delete('/courses/<code>', auth='bearer')
 def delete_course(code):
     """Delete a course."""
-    courses.remove(code)
+    del courses[code]
     return HTTPResponse(status=204, Location='/courses/')
 
 @app.post('/login')
 def post_login():
     """Return nothing but a token for a user name and password."""
-    token = make_token(sign_in(course_error))
+    token = make_token(read_sign_in(course_error))
     return HTTPResponse(token, content_type='text/plain', cache_control='no-store')
 
 # --- Docs -------------------------------------------------------------------------------------
@@ -647,11 +749,6 @@ def refuse_in_json(error, ident=None):
 waitress.utilities.Error.to_response = refuse_in_json
 waitress.parser.ParsingError = ValueError  # or GET http://[ ends without an answer
 
-def ask_to_stop(number, _):
-    """Note that the process shall end; the same signal again ends it at once."""
-    signal.signal(number, signal.SIG_DFL)
-    stopping.set()
-
 def print_banner(port):
     """Print where the service and its docs are, and how to get a token."""
     url = f'http://{f"[{HOST}]" if ":" in HOST else HOST}:{port}'
@@ -666,6 +763,7 @@ def serve(sockets):
     """Answer until asked to stop or, with DEBUG, until this file is saved; then finish in order."""
     while not (stopping.is_set()
                or DEBUG and os.path.exists(__file__) and os.stat(__file__).st_mtime != SAVED):
+        # poll, as select crashes above 1,024 open files.
         waitress.wasyncore.loop(timeout=0.2, use_poll=True, map=sockets, count=1)
     reload = not stopping.is_set()
     stopping.set()
@@ -679,20 +777,31 @@ def serve(sockets):
     if reload:
         os.execv(sys.executable, sys.orig_argv)
 
+WAITRESS = {
+    'threads': THREADS,  # more would only take turns, as Python runs one at a time
+    'connection_limit': 1500,  # or 100 idle clients would keep out all others
+    'channel_timeout': 30,  # seconds after which who sends nothing makes room
+    'cleanup_interval': 5,  # seconds from one look for such clients to the next
+    'max_request_header_size': 16 * 1024,  # or a few clients with 256 KiB each fill the memory
+    'max_request_body_size': 2 ** 20,  # beyond MAX_BODY, so that read_body can say 413
+    'inbuf_overflow': 16 * 1024,  # what is longer waits in a file, as many may send at once
+    'trusted_proxy': TRUSTED_PROXY, 'trusted_proxy_headers': 'x-forwarded-for'}
+
 def main():
     """Read the command line, listen, and serve."""
     ArgumentParser(description=__doc__, formatter_class=RawTextHelpFormatter).parse_args()
     logging.basicConfig(stream=sys.stdout, format='%(message)s', level=logging.INFO)
     logging.getLogger('waitress').setLevel(logging.ERROR)  # its lines have paths unquoted
+    with suppress(ImportError, ValueError):  # on Windows, and where that many are not allowed
+        import resource
+        resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))  # open files: 1,500 connections
     sockets = {}  # waitress keeps here all that it listens to
     try:
-        waitress.create_server(
-            with_log(app), map=sockets, host=HOST, port=PORT, threads=THREADS,
-            max_request_body_size=2 ** 20)  # beyond MAX_BODY, so that read_body can say 413
+        waitress.create_server(with_log(app), map=sockets, host=HOST, port=PORT, **WAITRESS)
     except (OSError, ValueError) as problem:
         sys.exit(f'Cannot listen on {HOST}, port {PORT}: {problem}')
     for number in signal.SIGINT, signal.SIGTERM:
-        signal.signal(number, ask_to_stop)
+        signal.signal(number, lambda *_: stopping.set())
     print_banner(next(one.effective_port for one in sockets.values() if one.accepting))
     serve(sockets)
 

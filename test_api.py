@@ -11,6 +11,7 @@
 """
 import base64
 import contextlib
+import hashlib
 import http.client
 import json
 import os
@@ -31,7 +32,8 @@ from pathlib import Path
 from unittest import mock
 from urllib.parse import quote
 
-SETTINGS = ['HOST', 'PORT', 'SECRET_KEY', 'API_USERNAME', 'API_PASSWORD', 'SCRIPT_TIMEOUT', 'DEBUG']
+SETTINGS = ['HOST', 'PORT', 'SECRET_KEY', 'API_USERNAME', 'API_PASSWORD', 'RATE_LIMIT',
+            'TRUSTED_PROXY', 'MAX_ITEMS', 'SCRIPT_TIMEOUT', 'DEBUG']
 for setting in SETTINGS:
     os.environ.pop(setting, None)  # the tests are of the defaults
 
@@ -41,7 +43,8 @@ import webtest
 import api
 
 HERE = Path(__file__).parent
-START = {name: dict(value) for name, value in vars(api).items()
+SCRYPT = api.SCRYPT
+START = {name: value.copy() for name, value in vars(api).items()
          if isinstance(value, api.Collection)}
 
 
@@ -60,10 +63,14 @@ class Case(unittest.TestCase):
     def setUp(self):
         for name, items in START.items():
             collection = getattr(api, name)
-            collection.clear()
             collection.__init__(items, collection.missing)
-        self.app = webtest.TestApp(api.app)
-        self.bearer = {'Authorization': f'Bearer {api.make_token(api.API_USERNAME)}'}
+        api.counts.clear()
+        # Tests fail to sign in more often than is allowed, and can't wait for each hash.
+        quick = mock.patch.multiple(api, RATE_LIMIT=0, SCRYPT={'n': 2, 'r': 1, 'p': 1})
+        quick.start()
+        self.addCleanup(quick.stop)
+        self.app = client()
+        self.bearer = bearer(api.DEMO)
 
     def refused(self, answer, *words, error='message'):
         """Check that an answer is a JSON error that has these words in it."""
@@ -79,6 +86,11 @@ def basic(username, password):
     return {'Authorization': 'Basic ' + base64.b64encode(username + b':' + password).decode()}
 
 
+def bearer(account):
+    """Return the header with a token for this account."""
+    return {'Authorization': f'Bearer {api.make_token(account)}'}
+
+
 def at_once(work, arguments):
     """Call work with each argument, from 12 threads that take turns as often as can be."""
     interval = sys.getswitchinterval()
@@ -90,9 +102,9 @@ def at_once(work, arguments):
         sys.setswitchinterval(interval)
 
 
-def client():
-    """Return a client for a thread of its own."""
-    return webtest.TestApp(api.app)
+def client(address='192.0.2.1'):
+    """Return a client at this address, for a thread of its own."""
+    return webtest.TestApp(api.app, {'REMOTE_ADDR': address})
 
 
 # --- Foundation -------------------------------------------------------------------------------
@@ -303,7 +315,9 @@ class Auth(Case):
         key = self.app.post('/api/generate_key/sumit').json['api_key']
         for headers in [{}, {'api-key': ''}, {'api-key': 'x'}, {'api-key': key + 'x'},
                         {'api-key': key[:-1]}, {'api-key': key.swapcase()}, {'api-key': '\xff'},
-                        {'api-key': next(iter(api.api_keys))}, {'api-key': f'{key}, {key}'},
+                        {'api-key': api.api_keys['sumit']}, {'api-key': key.replace('sumit', 'x')},
+                        {'api-key': key.split('.')[1]}, {'api-key': '.'}, {'api-key': 'sumit.'},
+                        {'api-key': f'{key}, {key}'},
                         {'Authorization': f'Bearer {key}'}, {'api-key': 'sumit'}, self.bearer]:
             answer = self.app.post_json('/api/create', {'value1': 'x'}, headers=headers, status=401)
             self.assertEqual(answer.json, {
@@ -316,6 +330,321 @@ class Auth(Case):
         for route in api.app.routes:
             if 'auth' in route.config:
                 self.app.request(re.sub('<.*?>', '1', route.rule), method=route.method, status=401)
+
+
+class Accounts(Case):
+    """Users with a password, beside the demo account: what they may do, and until when."""
+
+    def setUp(self):
+        super().setUp()
+        self.carol = {'username': 'carol', 'password': 'pässword'}
+        self.change('/users', {'cn': 'carol', 'sn': 'Danvers', 'password': 'pässword'}, 'POST')
+
+    def change(self, path, fields, method='PATCH', headers=None, status=None):
+        """Send fields as the demo account, which may do all, or as who sends these headers."""
+        return self.app.request(path, method=method, headers=headers or self.bearer, status=status,
+                                body=json.dumps(fields).encode(), content_type='application/json')
+
+    def token(self, **account):
+        """Return a header with a token that /token gives this account."""
+        token = self.app.post_json('/token', {**self.carol, **account}).json['access_token']
+        return {'Authorization': f'Bearer {token}'}
+
+    def test_user_signs_in_wherever_the_demo_account_does(self):
+        self.app.get('/courses', headers=self.token())
+        token = self.app.post('/login', self.carol).text
+        self.app.get('/courses', headers={'Authorization': f'Bearer {token}'})
+        self.app.get('/hello_world', headers=basic(*self.carol.values()))
+        for wrong in ['password', 'pässwort', 'pässword ', 'PÄSSWORD', 'x' * 1000]:
+            for path in ['/token', '/login']:
+                self.app.post_json(path, {**self.carol, 'password': wrong}, status=401)
+            self.app.get('/hello_world', headers=basic('carol', wrong), status=401)
+
+    def test_user_without_a_password_cannot_sign_in(self):
+        for password in ['', 'alice', 'None', 'null']:
+            self.app.get('/hello_world', headers=basic('alice', password), status=401)
+            self.app.post('/token', {'username': 'alice', 'password': password or ' '}, status=401)
+
+    def test_password_is_kept_as_a_salted_hash_and_never_shown(self):
+        self.change('/users', {'cn': 'dave', 'sn': 'x', 'password': 'pässword'}, 'POST')
+        stored = [api.users[cn] for cn in ['carol', 'dave']]
+        self.assertNotEqual(*[user['password'] for user in stored])
+        for user in stored:
+            key = hashlib.scrypt('pässword'.encode(), salt=user['salt'].encode(), **api.SCRYPT)
+            self.assertEqual(user['password'], key.hex())
+            self.assertEqual(len(user['salt']), 32)
+        eve = {'cn': 'eve', 'sn': 'x', 'password': 'password'}
+        for answer in [self.change('/users', eve, 'POST'),
+                       self.change('/users/eve', {'password': 'p@ssword'}),
+                       self.change('/users/eve', {'password': 'passw0rd'}, 'PUT'),
+                       self.app.get('/users/eve', headers=self.bearer),
+                       self.app.get('/users/carol', headers=self.token()),
+                       self.app.get('/users', headers=self.bearer)]:
+            for word in ['salt', 'pass', 'p@ss', stored[0]['salt'], stored[0]['password']]:
+                self.assertNotIn(word, answer.text)
+
+    def test_hash_takes_the_time_that_is_advised(self):
+        self.assertGreaterEqual(SCRYPT['n'] * SCRYPT['r'] * SCRYPT['p'], 2 ** 14 * 8 * 5)
+
+    def test_bad_passwords_are_400(self):
+        before = api.users.copy()
+        for password in ['', '1234567', 'x' * 129, None, 12345678, True, [], ['password'], {}]:
+            user = {'cn': 'x', 'sn': 'x', 'password': password}
+            for method in ['POST', 'PUT', 'PATCH']:
+                path = '/users' if method == 'POST' else '/users/bob'
+                answer = self.change(path, user, method, status=400)
+                self.refused(answer, 'password', '8 to 128')
+        self.assertEqual(api.users, before)
+        for password in ['12345678', 'é' * 128]:
+            self.change('/users/bob', {'password': password})
+            self.token(username='bob', password=password)
+
+    def test_each_refusal_hashes_once(self):
+        for username in ['carol', 'nobody', 'alice', api.API_USERNAME, '', 'é\0']:
+            with mock.patch('hashlib.scrypt', wraps=hashlib.scrypt) as scrypt:
+                self.app.get('/hello_world', headers=basic(username, 'wrong'), status=401)
+            self.assertEqual(len(scrypt.mock_calls), 1, username)
+            self.assertEqual(len(scrypt.mock_calls[0].kwargs['salt']), 32, username)
+
+    def test_too_many_hashes_at_once_are_503(self):
+        before = api.users.copy()
+        with mock.patch.object(api, 'RATE_LIMIT', 1), api.hash_slots:
+            for _ in range(3):  # more than RATE_LIMIT, as these are no failures
+                for answer in [
+                        self.app.post_json('/token', self.carol, status=503),
+                        self.app.get('/hello_world', headers=basic('x', 'y'), status=503),
+                        self.app.patch_json('/users/bob', {'password': 'password'},
+                                            headers=self.bearer, status=503)]:
+                    self.refused(answer, 'again')
+                    self.assertEqual(answer.headers['Retry-After'], '1')
+            self.app.get('/hello_world', headers=basic(api.API_USERNAME, api.API_PASSWORD))
+        self.assertEqual(api.users, before)
+        self.token()
+
+    def test_routes_for_administrators(self):
+        routes = [route for route in api.app.routes if route.config.get('auth') == 'admin']
+        self.assertEqual({(route.method, route.rule) for route in routes}, {
+            ('POST', '/run-script'), ('GET', '/users'), ('POST', '/users'), ('PUT', '/users/<cn>'),
+            ('PATCH', '/users/<cn>'), ('DELETE', '/users/<cn>')})
+        before, headers = api.users.copy(), self.token()
+        for route in routes:
+            for cn in ['carol', 'bob', 'nobody']:
+                answer = self.app.request(route.rule.replace('<cn>', cn), method=route.method,
+                                          headers=headers, status=403)
+                self.refused(answer, 'administrators')
+        self.assertEqual(api.users, before)
+        self.app.post('/run-script', status=401)
+
+    def test_user_sees_himself_and_the_courses(self):
+        headers = self.token()
+        self.assertEqual(self.app.get('/users/carol', headers=headers).json['sn'], 'Danvers')
+        for cn in ['bob', 'nobody', 'CAROL', 'admin']:
+            self.refused(self.app.get(f'/users/{cn}', headers=headers, status=403), 'admin')
+        course = {'code': 'X', 'name': 'x', 'instructor': 'x'}
+        self.app.post_json('/courses', course, headers=headers, status=201)
+        self.app.delete('/courses/X', headers=headers, status=204)
+
+    def test_administrators_are_in_the_group_admins(self):
+        headers = self.token()
+        for groups, status in {
+                ('cn=Admins,ou=groups,dc=dbsentry,dc=com',): 200, ('cn=x,dc=y', 'cn=Admins'): 200,
+                (): 403, ('Admins',): 403, ('ou=Admins,dc=x',): 403, ('cn=AdminsX,dc=x',): 403,
+                ('cn=users,cn=Admins',): 403, ('xcn=Admins,dc=x',): 403, ('cn=Adm', 'ins'): 403,
+                ('cn=Admins\\,x,dc=y',): 403, ('',): 403}.items():
+            self.change('/users/carol', {'memberOfs': groups})
+            self.app.get('/users', headers=headers, status=status)
+
+    def test_locked_user_is_out_at_once(self):
+        headers = self.token()
+        self.change('/users/carol', {'accountLocked': True})
+        self.app.get('/courses', headers=headers, status=401)
+        self.app.get('/users/carol', headers=headers, status=401)
+        self.app.post_json('/token', self.carol, status=401)
+        self.app.post_json('/login', self.carol, status=401)
+        self.app.get('/hello_world', headers=basic(*self.carol.values()), status=401)
+        self.change('/users/carol', {'accountLocked': False})
+        self.app.get('/courses', headers=headers)
+        self.token()
+
+    def test_deleted_user_is_out_at_once(self):
+        headers = self.token()
+        self.app.delete('/users/carol', headers=self.bearer)
+        self.app.get('/courses', headers=headers, status=401)
+        self.app.post_json('/token', self.carol, status=401)
+        for password in [{}, {'password': 'pässword'}]:  # another carol, without one and with one
+            self.change('/users', {'cn': 'carol', 'sn': 'New', **password}, 'POST')
+            self.app.get('/courses', headers=headers, status=401)
+            self.app.delete('/users/carol', headers=self.bearer)
+
+    def test_demoted_user_is_no_administrator_at_once(self):
+        self.change('/users/carol', {'memberOfs': ['cn=Admins']})
+        headers = self.token()
+        self.app.get('/users', headers=headers)
+        self.change('/users/carol', {'memberOfs': []}, headers=headers)
+        self.app.get('/users', headers=headers, status=403)
+        self.app.get('/courses', headers=headers)
+
+    def test_changed_password_ends_older_tokens(self):
+        for password in ['password', 'password', 'pässword']:
+            headers = self.token()
+            self.change('/users/carol', {'password': password})
+            self.app.get('/courses', headers=headers, status=401)
+            self.carol['password'] = password
+        headers = self.token()
+        self.change('/users/carol', {'sn': 'New'})
+        self.app.get('/courses', headers=headers)
+
+    def test_password_that_changes_during_a_sign_in(self):
+        right = api.may_sign_in
+
+        def slow(account, password):
+            self.change('/users/carol', {'password': 'password'})
+            return right(account, password)
+
+        with mock.patch.object(api, 'may_sign_in', slow):
+            headers = self.token()  # with the password of a moment ago
+        self.app.get('/courses', headers=headers, status=401)
+
+    def test_user_of_the_demo_account_s_name_gets_nothing_by_it(self):
+        self.change('/users', {'cn': api.API_USERNAME, 'sn': 'x', 'password': 'password'}, 'POST')
+        self.app.post('/token', {'username': api.API_USERNAME, 'password': 'password'}, status=401)
+        self.app.get('/hello_world', headers=basic(api.API_USERNAME, api.API_PASSWORD))
+        self.change(f'/users/{api.API_USERNAME}', {'accountLocked': True})
+        self.app.get('/users', headers=self.bearer)
+
+    def test_tokens_without_or_with_another_salt_are_401(self):
+        now = int(time.time())
+        for salt in [{}, {'salt': None}, {'salt': ''}, {'salt': 'x'}, {'salt': []}, {'salt': {}}]:
+            claims = {'sub': 'carol', 'iat': now, 'exp': now + 60, **salt}
+            token = jwt.encode(claims, api.SECRET_KEY, 'HS256')
+            self.app.get('/courses', headers={'Authorization': f'Bearer {token}'}, status=401)
+
+
+class Limits(Case):
+    """How often one may fail, and how much there is room for."""
+
+    def setUp(self):
+        super().setUp()
+        self.key = {'api-key': self.app.post('/api/generate_key/sumit').json['api_key']}
+        ten = mock.patch.object(api, 'RATE_LIMIT', 10)
+        ten.start()
+        self.addCleanup(ten.stop)
+        api.counts.clear()
+
+    def sign_in(self, way, password='wrong', address='192.0.2.1'):
+        """Sign in at this address in one of four ways; return the answer."""
+        app, account = client(address), {'username': api.API_USERNAME, 'password': password}
+        if way == 'key':
+            key = self.key if password == api.API_PASSWORD else {'api-key': password}
+            return app.post_json('/api/create', {'value1': 'x'}, headers=key, expect_errors=True)
+        if way == 'basic':
+            return app.get('/hello_world', headers=basic(*account.values()), expect_errors=True)
+        return app.post_json(way, account, expect_errors=True)
+
+    def test_failed_sign_ins_are_429_past_the_limit(self):
+        ways = ['/token', '/login', 'basic', 'key']
+        for way in (ways * 3)[:9]:
+            self.assertEqual(self.sign_in(way).status_int, 401)
+        for way in ways * 3:  # what is right, is right until then, and counts for nothing
+            self.assertLess(self.sign_in(way, api.API_PASSWORD).status_int, 300)
+        self.assertEqual(self.sign_in('/login').status_int, 401)
+        for way in ways:
+            for password in ['wrong', api.API_PASSWORD]:
+                answer = self.sign_in(way, password)
+                self.assertEqual(answer.status_int, 429)
+                self.refused(answer, 'Too many')
+                self.assertIn(int(answer.headers['Retry-After']), range(1, 62))
+                self.assertLess(self.sign_in(way, api.API_PASSWORD, '192.0.2.2').status_int, 300)
+        self.assertEqual(len(api.records), 5 + 3 + 2)
+        self.app.get('/users', headers=self.bearer)  # who is signed in, stays so
+
+    def test_limit_ends_after_a_minute(self):
+        now = time.monotonic()
+        with mock.patch('time.monotonic') as clock:
+            for second in range(10):
+                clock.return_value = now + second
+                self.assertEqual(self.sign_in('/token').status_int, 401)
+            clock.return_value = now + 30
+            wait = int(self.sign_in('/token').headers['Retry-After'])
+            clock.return_value = now + 30 + wait - 0.1
+            self.assertEqual(self.sign_in('/token').status_int, 429)
+            clock.return_value = now + 30 + wait
+            self.assertEqual(self.sign_in('/token').status_int, 401)
+            self.assertEqual(self.sign_in('/token').status_int, 429)  # one of ten was over
+
+    def test_limit_of_0_is_none(self):
+        with mock.patch.object(api, 'RATE_LIMIT', 0):
+            for _ in range(30):
+                self.assertEqual(self.sign_in('key').status_int, 401)
+
+    def test_nothing_sent_is_no_failure(self):
+        for _ in range(15):
+            self.app.get('/hello_world', status=401)
+            self.app.get('/hello_world', headers={'Authorization': 'Basic !'}, status=401)
+            self.app.post_json('/api/create', {}, status=401)
+            self.app.post_json('/token', {'username': 'x'}, status=400)
+            self.app.get('/users', headers={'Authorization': 'Bearer x'}, status=401)
+        self.assertEqual(self.sign_in('/token').status_int, 401)
+
+    def test_threads_fail_no_more_often(self):
+        for way in ['key', 'basic']:
+            api.counts.clear()
+            statuses = at_once(lambda _, way=way: self.sign_in(way).status_int, range(100))
+            self.assertEqual(statuses.count(401), 10)
+            self.assertEqual(set(statuses) - {401, 429, 503}, set())
+
+    def test_new_keys_are_429_past_the_limit(self):
+        for number in range(10):
+            self.app.get('/api/generate_key/sumit', status=409)
+            self.app.head(f'/api/generate_key/name{number}')
+            self.app.post(f'/api/generate_key/name{number}', status=201)
+        self.refused(self.app.post('/api/generate_key/name10', status=429), 'Too many')
+        self.assertEqual(self.sign_in('/token').status_int, 401)  # these are counted by themselves
+        client('192.0.2.2').post('/api/generate_key/name10', status=201)
+        self.assertEqual(len(api.api_keys), 12)
+
+    def test_addresses_fill_no_memory(self):
+        now = time.monotonic()
+        api.counts.extend((now, 'failed sign-ins', f'2001:db8::{number:x}')
+                          for number in range(20_000))
+        for number in range(100):
+            self.assertEqual(self.sign_in('key', address=f'192.0.2.{number}').status_int, 401)
+        self.assertEqual(len(api.counts), 10_000)
+        with mock.patch('time.monotonic', lambda: now + 61):
+            self.sign_in('/token')
+        self.assertEqual(len(api.counts), 1)  # what is over is forgotten
+
+    def test_full_collections_are_507(self):
+        film = {'name': 'Dune', 'year': 2021, 'month': 'October'}
+        calls = [('/films', film, {}), ('/films/new', film, {}),
+                 ('/api/create', {'value1': 'x'}, self.key),
+                 ('/users', {'cn': 'x', 'sn': 'x'}, self.bearer),
+                 ('/courses', {'code': 'x', 'name': 'x', 'instructor': 'x'}, self.bearer),
+                 ('/api/generate_key/thor', None, {})]
+        collections = [api.films, api.records, api.users, api.courses, api.api_keys]
+        before = [collection.copy() for collection in collections]
+        for limit in [{'MAX_ITEMS': 1}, {'MAX_SIZE': 10}]:
+            with mock.patch.multiple(api, **limit):
+                for path, body, headers in calls:
+                    call = self.app.put_json if path == '/films/new' else self.app.post_json
+                    self.refused(call(path, body, headers=headers, status=507), 'room')
+        self.assertEqual([collection.copy() for collection in collections], before)
+        with mock.patch.object(api, 'MAX_ITEMS', 2):
+            self.app.put_json('/films/1', film, status=200)  # no more than there was
+            self.app.delete('/films/1')
+            self.app.put_json('/films/new', film, status=201)
+            self.app.post_json('/films', film, status=507)
+
+    def test_room_is_that_of_the_items_there_are(self):
+        film = {'name': 'x' * 200, 'year': 2021, 'month': 'October'}
+        for _ in range(3):
+            for number in range(20):
+                self.app.put_json(f'/films/{number}', film)
+            self.assertEqual(api.films.size,
+                             sum(len(json.dumps(item)) for item in api.films.values()))
+            for number in range(20):
+                self.app.delete(f'/films/{number}')
+        self.assertEqual((len(api.films), api.films.size), (0, 0))
 
 
 # --- Weekend API ------------------------------------------------------------------------------
@@ -608,7 +937,7 @@ class Records(Case):
             answer = self.app.request(f'/api/generate_key/{name}', method=method, status=201)
             self.assertEqual(answer.headers['Cache-Control'], 'no-store')
             self.assertRegex(answer.json['created_on'], r'^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC$')
-            self.assertEqual(len(answer.json['api_key']), 22)
+            self.assertRegex(answer.json['api_key'], fr'^{name}\.[\w-]{{22}}$')
             self.assertEqual({**answer.json, 'api_key': '', 'created_on': ''}, {
                 'api_key': '', 'created_on': '', 'username': name, 'status': 'success',
                 'message': 'Congrats! Your API Key has been created!'})
@@ -760,7 +1089,7 @@ class Users(Case):
 
     def setUp(self):
         super().setUp()
-        self.app.authorization = ('Bearer', api.make_token(api.API_USERNAME))
+        self.app.authorization = ('Bearer', api.make_token(api.DEMO))
 
     def test_list(self):
         self.assertEqual(self.app.get('/users').json, list(START['users'].values()))
@@ -893,7 +1222,7 @@ class Courses(Case):
     def setUp(self):
         super().setUp()
         self.course = {'code': 'CSE101', 'name': 'Python', 'instructor': 'Guido'}
-        self.app.authorization = ('Bearer', api.make_token(api.API_USERNAME))
+        self.app.authorization = ('Bearer', api.make_token(api.DEMO))
 
     def test_list(self):
         self.assertEqual(self.app.get('/courses').json,
@@ -1076,7 +1405,7 @@ class Contract(unittest.TestCase):
         readme = (HERE / 'README.md').read_text()
         for name in names:
             self.assertIn(name, api.__doc__)
-            self.assertIn(f'`{name}`', readme)
+            self.assertTrue(f'`{name}`' in readme, name)
 
     def test_packages_are_the_same_everywhere(self):
         pinned = set(re.findall(r'[\w-]+==[\d.]+', (HERE / 'requirements.txt').read_text()))
@@ -1187,7 +1516,9 @@ class Main(Case):
         for name, values in {
                 'PORT': ['abc', '', '-1', '65536', '5000.5'], 'SECRET_KEY': ['', 'x' * 31],
                 'API_USERNAME': [''], 'API_PASSWORD': [''], 'HOST': ['', 'no such host'],
-                'SCRIPT_TIMEOUT': ['', 'abc', '0', '-1', 'nan', 'inf']}.items():
+                'SCRIPT_TIMEOUT': ['', 'abc', '0', '-1', 'nan', 'inf'],
+                'RATE_LIMIT': ['', 'abc', '-1', '1001', '1.5'], 'MAX_ITEMS': ['', 'abc', '0', '-1'],
+                'TRUSTED_PROXY': ['', 'caddy', '10.0.0.0/8', 'None']}.items():
             for value in values:
                 line = self.failed_start(**{name: value})
                 self.assertIn('listen' if name == 'HOST' and value else name, line)
@@ -1247,6 +1578,53 @@ class Main(Case):
         self.assertRegex(lines[5], r'^- - - \[.+\] "-" 400 - 0\.0ms$')
         for secret in [token, key, api.DEMO_PASSWORD]:
             self.assertNotIn(secret, '\n'.join(lines))
+
+    def test_log_tells_who_was_refused_and_what_scripts_did(self):
+        with fake_pwsh('exit 3'), service() as process:
+            fetch(process.url + '/token', {'username': 'a\n"é', 'password': 'my password'})
+            fetch(process.url + '/hello_world', headers=basic('x' * 1000, 'my password'))
+            fetch(process.url + '/api/create', {}, {'api-key': 'sumit.my-key'})
+            fetch(process.url + '/run-script', {}, bearer(api.DEMO))
+            account = {'username': 'admin', 'password': api.DEMO_PASSWORD}
+            token = fetch(process.url + '/token', account)[1]['access_token']
+            fetch(process.url + '/run-script', {}, {'Authorization': f'Bearer {token}'})
+            process.send_signal(signal.SIGTERM)
+            text = process.stdout.read()
+        lines = [line for line in text.splitlines() if not line.startswith('127.0.0.1 ')]
+        self.assertEqual(lines[0], r"""Refused to sign in 'a\n"\xe9' from 127.0.0.1""")
+        self.assertRegex(lines[1], "^Refused to sign in 'x{79} from 127.0.0.1$")
+        self.assertEqual(lines[2], "Refused to sign in 'sumit' from 127.0.0.1")
+        number = re.fullmatch(r"Script (\d+) started by 'admin'", lines[3])[1]
+        self.assertEqual(lines[4:], [f'Script {number} ended with exit code 3'])
+        for secret in ['my password', 'my-key', token]:
+            self.assertNotIn(secret, text)
+
+    def test_log_has_the_traceback_of_a_fault(self):
+        with tempfile.TemporaryDirectory() as folder:
+            text = (HERE / 'api.py').read_text()
+            Path(folder, 'api.py').write_text(text.replace("{'hello': 'world'}", '1 / 0'))
+            with service(folder) as process:
+                self.assertEqual(fetch(process.url + '/'),
+                                 (500, {'message': 'Internal Server Error'}))
+                process.send_signal(signal.SIGTERM)
+                log = process.stdout.read()
+        self.assertIn('Traceback (most recent call last)', log)
+        self.assertIn('ZeroDivisionError', log)
+        self.assertIn('"GET / HTTP/1.1" 500', log)
+
+    def test_address_is_the_client_s_if_the_proxy_is_trusted(self):
+        wrong = {'username': 'x', 'password': 'x'}
+        for proxy, counted in [('none', '127.0.0.1'), ('127.0.0.2', '127.0.0.1'),
+                               ('127.0.0.1', '192.0.2.7'), ('*', '192.0.2.7')]:
+            with service(TRUSTED_PROXY=proxy, RATE_LIMIT='1') as process:
+                sent = {'X-Forwarded-For': '203.0.113.1, 192.0.2.7', 'Forwarded': 'for=1.2.3.4'}
+                self.assertEqual(fetch(process.url + '/token', wrong, sent)[0], 401)
+                self.assertIn(f'from {counted}', process.stdout.readline())
+                self.assertIn(f'{counted} - - [', process.stdout.readline())
+                self.assertEqual(fetch(process.url + '/token', wrong, sent)[0], 429)
+                sent = {'X-Forwarded-For': '203.0.113.1, 192.0.2.8'}
+                self.assertEqual(fetch(process.url + '/token', wrong, sent)[0],
+                                 429 if counted == '127.0.0.1' else 401)
 
     def test_what_waitress_refuses_is_json_too(self):
         with service() as process:
