@@ -590,9 +590,11 @@ USER = {
     'givenName': text(0, 200), 'displayName': text(0, 200), 'accountLocked': BOOLEAN,
     'mail': ([str], re.compile(r'[!-?A-~]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+').fullmatch,
              'a mail address'),
-    'memberOfs': ([list], lambda names: all(type(n) is str for n in names), 'a list of names'),
-    'sshPublicKeys': ([list], lambda keys: all(type(key) is str and key.isprintable()
-                      and PUBLIC_KEY.fullmatch(key) for key in keys), 'a list of OpenSSH keys'),
+    'memberOfs': ([list], lambda names: len(names) <= 100 and all(
+        type(name) is str and len(name) <= 200 for name in names), 'a list of up to 100 names'),
+    'sshPublicKeys': ([list], lambda keys: len(keys) <= 100 and all(
+        type(key) is str and key.isprintable() and PUBLIC_KEY.fullmatch(key) for key in keys),
+        'a list of up to 100 OpenSSH keys'),
 }
 
 def read_user(required=()):

@@ -147,12 +147,14 @@ def forged_sign_ins():
                       'HS256 ']:
         for end in ['', signature]:
             forged = f'{part({"alg": algorithm, "typ": "JWT"})}.{claims}.{end}'
-            attack('algorithm', request('GET /users', f'Authorization: Bearer {forged}'), 401)
+            attack('algorithm', request('GET /users', f'Authorization: Bearer {forged}'),
+               431 if len(forged) > 16_000 else 401)
     ours = part({'sub': 'admin', 'exp': 9999999999})
     for forged in ['', 'x', '..', '....', f'{head}.{claims}', f'{head}.{claims}.', 'null', 'a b',
                    f'.{claims}.{signature}', f'{head}.{ours}.{signature}', f'{signature}' * 500,
                    f'{part([])}.{claims}.{signature}', '\xff\xfe.\xfd.\xfc']:
-        attack('token', request('GET /users', f'Authorization: Bearer {forged}'), 401)
+        attack('token', request('GET /users', f'Authorization: Bearer {forged}'),
+               431 if len(forged) > 16_000 else 401)
     right = token.split()[-1]
     for header in ['', right, f'Token {right}', f'JWT {right}', f'Basic {right}',
                    f'Bearer\t{right}', 'Bearer', 'Basic', 'Basic !', 'Basic \xff',
@@ -173,7 +175,7 @@ def forged_sign_ins():
                 attack('sign-in', request(f'POST {path}', JSON, body=body), 400, 401)
 
 
-with service() as process:
+with service(RATE_LIMIT='0') as process:
     url = process.url
     address = (urlsplit(url).hostname, urlsplit(url).port)
     token = 'Authorization: Bearer ' + requests.post(url + '/login', json=ACCOUNT, timeout=10).text

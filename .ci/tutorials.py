@@ -91,7 +91,7 @@ def records():
     check('key', {**created, 'api_key': '', 'created_on': ''}, {
         'api_key': '', 'created_on': '', 'message': 'Congrats! Your API Key has been created!',
         'status': 'success', 'username': 'sumit'})
-    check('length of a key', len(created['api_key']), len('1S-37823MlH3stph2uTYvA'))
+    check('length of a key', len(created['api_key']), len('sumit.' + '1S-37823MlH3stph2uTYvA'))
     falcon = {'api-key': send('POST', '/api/generate_key/falcon', 201).json()['api_key']}
     for path in ['/api/generate_key', '/api/generate_key/']:
         send('GET', path, 400, {'status': 'failed', 'message': FORGOT.format('username')})
