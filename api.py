@@ -12,8 +12,9 @@
     SECRET_KEY      signs the tokens, 32 bytes or more (random: tokens end with the process)
     API_USERNAME, API_PASSWORD    of the demo account (admin, atCh_5K}?g)
     RATE_LIMIT      failed sign-ins a minute and address, and new API keys as well (10); 0: no limit
-    TRUSTED_PROXY   address of the proxy whose X-Forwarded-For is believed, or * (none)
+    TRUSTED_PROXY   address of the proxy whose X-Forwarded-For is believed, or * for any (-: none)
     MAX_ITEMS       items that a collection may hold (10000)
+    DATABASE_URL    keeps the data, as in sqlite:///api.db (in memory: a restart forgets it)
     SCRIPT_TIMEOUT  seconds that script.ps1 may take (30)
     DEBUG           1 starts the service anew when this file is saved (off)
 
@@ -21,6 +22,7 @@ Set API_PASSWORD before other machines may reach the service, as everybody can r
 password here; and put TLS in front of it, or passwords and tokens travel in clear.
 """
 import hashlib
+import itertools
 import json
 import logging
 import math
@@ -34,8 +36,9 @@ import tempfile
 import threading
 import time
 from argparse import ArgumentParser, RawTextHelpFormatter
-from collections import UserDict, deque
-from contextlib import suppress
+from collections import deque
+from collections.abc import MutableMapping
+from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from urllib.parse import parse_qsl, quote
@@ -46,36 +49,35 @@ import waitress
 from bottle import HTTPResponse, request, response
 from swagger_ui_bundle import swagger_ui_path
 
-
 # --- Settings ---------------------------------------------------------------------------------
-def setting(name, default, kind=str, valid=str.encode, must='be UTF-8 text, not empty'):
+DEMO_PASSWORD = 'atCh_5K}?g'
+
+def setting(name, default, valid=str.encode, must='be UTF-8 text, not empty', kind=str):
     """Return a setting from the environment or its default; end the program where it is wrong."""
     with suppress(ValueError):
         value = kind(os.environ.get(name, default))
         if valid(value):
             return value
-    if '--help' not in sys.argv:
+    if '--help' not in sys.argv:  # which is wanted just then
         sys.exit(f'{name} must {must}.')  # without the value, which may be a secret
 
-DEMO_PASSWORD = 'atCh_5K}?g'
 HOST = setting('HOST', '127.0.0.1')
-PORT = setting('PORT', 5000, int, lambda port: 0 <= port <= 65535, 'be a number up to 65535')
-SECRET_KEY = setting('SECRET_KEY', secrets.token_hex(), str,
+PORT = setting('PORT', 5000, lambda port: 0 <= port <= 65535, 'be a number up to 65535', int)
+SECRET_KEY = setting('SECRET_KEY', secrets.token_hex(),
                      lambda key: len(key.encode()) >= 32, 'have at least 32 bytes')
 API_USERNAME = setting('API_USERNAME', 'admin')
 API_PASSWORD = setting('API_PASSWORD', DEMO_PASSWORD)
-RATE_LIMIT = setting('RATE_LIMIT', 10, int, range(1001).__contains__, 'be a number up to 1000')
-TRUSTED_PROXY = setting('TRUSTED_PROXY', 'none', str, re.compile(r'none|\*|[0-9a-f.:]+').fullmatch,
-                        'be an IP address or *')
-MAX_ITEMS = setting('MAX_ITEMS', 10_000, int, lambda number: number > 0, 'be a number from 1 on')
-SCRIPT_TIMEOUT = setting('SCRIPT_TIMEOUT', 30, float, lambda seconds: 0 < seconds <= 86400,
-                         'be a number of seconds up to 86400')
+RATE_LIMIT = setting('RATE_LIMIT', 10, range(1001).__contains__, 'be a number up to 1000', int)
+TRUSTED_PROXY = setting('TRUSTED_PROXY', '-', re.compile(r'[-*.:\da-f]+').fullmatch, 'be an IP')
+MAX_ITEMS = setting('MAX_ITEMS', 10_000, lambda number: number > 0, 'be a number from 1 on', int)
+SCRIPT_TIMEOUT = setting('SCRIPT_TIMEOUT', 30, lambda n: 0 < n <= 86400, 'be up to 86400', float)
+DATABASE_URL = '--help' not in sys.argv and os.environ.get('DATABASE_URL')
 DEBUG = os.environ.get('DEBUG') == '1'
 SAVED = os.stat(__file__).st_mtime  # the time of the text that runs, for DEBUG
-THREADS = 4  # requests that are answered at the same time
+THREADS = 5  # two may run scripts and two hash passwords, while one answers all else
 LIFETIME = 30 * 60  # seconds that a token is good for
 MAX_BODY = 100 * 1024  # bytes
-MAX_SIZE = 8 * 1024 * 1024  # bytes of JSON in a collection, as few items may be long ones too
+MAX_SIZE = 4 * 1024 * 1024  # bytes, as JSON, in a collection in memory
 
 # --- Foundation -------------------------------------------------------------------------------
 JSON, FORM = 'application/json', 'application/x-www-form-urlencoded'
@@ -109,8 +111,8 @@ def refuse_bad_path():
     if request['PATH_INFO'].encode().decode('latin-1') != request['bottle.raw_path']:
         raise fail(400, 'The path must be UTF-8')
 
-def read_body(*types):
-    """Return the value in the body, sent as one of these media types; raise 400, 413 or 415."""
+def read_body(*types, any_value=False):
+    """Return the dict, or any JSON value, in a body of these types; raise 400, 413 or 415."""
     sent = request.content_type.partition(';')[0].strip()
     if sent not in types:
         raise fail(415, f'Content-Type must be {" or ".join(types)}')
@@ -123,14 +125,9 @@ def read_body(*types):
         value = json.loads(body.decode())
         # What can't be written again is refused: NaN, 1e999, half a surrogate pair, too deep.
         json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
-        return value
     except (ValueError, RecursionError) as problem:
         raise fail(400, f'The body is not valid {sent}: {problem}') from None
-
-def read_object(*types):
-    """Return the JSON object (or, with FORM among types, the form) in the body, as a dict."""
-    value = read_body(*types or [JSON])
-    if not isinstance(value, dict):
+    if not (any_value or isinstance(value, dict)):
         raise fail(400, 'The body must be a JSON object')
     return value
 
@@ -155,83 +152,165 @@ def identifier(most, marks='._-'):
 NUMBER = [int, float], lambda value: True, 'a number'
 BOOLEAN = [bool], lambda value: True, 'true or false'
 
-class Collection(UserDict):
-    """Items by key, kept as JSON: each reader gets a copy of his own, so reading needs no lock."""
-    def __init__(self, items=(), missing=KeyError):
+class Memory(dict):
+    """Items by key, with a bound. They are replaced, never changed, so reading needs no lock."""
+    def __init__(self, name, items, missing):
         """Start with these items; missing makes the error for a key that is not there."""
-        self.missing, self.size = missing, 0
-        self.lock = threading.RLock()  # to be held where what is written depends on what was read
         super().__init__(items)
-        self.numbers = map(str, range(len(self) + 1, 2 ** 63))
+        self.missing, self.size = missing, sum(len(json.dumps(item)) for item in items.values())
+        self.lock = threading.RLock()  # to be held where what is written depends on what was read
+        self.numbers = itertools.count(len(items) + 1)
+    def __missing__(self, key):
+        raise self.missing(key)
+    def __setitem__(self, key, item):
+        with self.lock:
+            size = self.size + len(json.dumps(item)) - (key in self and len(json.dumps(self[key])))
+            if size > MAX_SIZE or key not in self and len(self) >= MAX_ITEMS:
+                raise fail(507, 'There is no room for more')
+            super().__setitem__(key, item)
+            self.size = size
+    def __delitem__(self, key):
+        with self.lock:
+            self.size -= len(json.dumps(self[key]))
+            super().__delitem__(key)
+
+class Table(MutableMapping):
+    """The same in a table of DATABASE_URL, which other processes may use at the same time."""
+    def __init__(self, name, items, missing):
+        """Make the table with these items unless there is one; end the program if that fails."""
+        self.missing, self.numbers = missing, self.count()
+        self.rows = sql.Table(
+            name, sql.MetaData(), sql.Column('number', sql.Integer, primary_key=True),
+            sql.Column('key', sql.String(64), unique=True), sql.Column('item', sql.JSON))
+        self.key, self.item = self.rows.c.key, self.rows.c.item
+        self.find = sql.select(self.item).where(self.key == sql.bindparam('wanted'))
+        # The row with the key '' has the last number given; all that write lock it first.
+        self.head = self.rows.update().where(self.key == '')
+        rows = [{'key': key, 'item': item} for key, item in {'': len(items), **items}.items()]
+        for last_try in False, True:  # as another process may be making it at the same moment
+            try:
+                with transaction() as connection:
+                    if engine.dialect.name == 'sqlite':  # then readers don't wait for writers
+                        connection.exec_driver_sql('PRAGMA journal_mode=WAL')
+                    self.rows.create(connection, checkfirst=True)
+                    # This fails as well where the table is not ours, or can't be written.
+                    if not connection.execute(self.head.values(item=self.item)).rowcount:
+                        connection.execute(self.rows.insert(), rows)
+                return
+            except HTTPResponse as refusal:
+                if last_try:
+                    sys.exit(f'DATABASE_URL fails: {refusal.__cause__.orig}'.partition('\n')[0])
+    @property
+    @contextmanager
+    def lock(self):
+        """Hold a transaction, and whoever else wants to write to this table."""
+        with transaction() as connection:
+            connection.execute(self.head.values(item=self.item))
+            yield connection
+    def count(self):
+        """Yield the numbers that were not given yet; to be called with the lock."""
+        while True:
+            with self.lock as connection:
+                number = connection.execute(self.find, {'wanted': ''}).scalar() + 1
+                connection.execute(self.head.values(item=number))
+            yield number
+    def get(self, key, default=None):
+        """Return an item, or default where there is none."""
+        wanted = key.replace('\0', ' ') or ' '  # which is no key; PostgreSQL takes no NUL
+        with transaction() as connection:
+            return connection.execute(self.find, {'wanted': wanted}).scalar() or default
     def __getitem__(self, key):
         if (item := self.get(key)) is None:
             raise self.missing(key)
         return item
+    def __contains__(self, key):
+        return self.get(key) is not None
     def __setitem__(self, key, item):
-        text = json.dumps(item)
-        with self.lock:
-            size = self.size + len(text) - len(self.data.get(key, ''))
-            if size > MAX_SIZE or key not in self and len(self) >= MAX_ITEMS:
-                raise fail(507, 'There is no room for more; please delete something first')
-            self.data[key], self.size = text, size
+        with self.lock as connection:
+            if key not in self and len(self) >= MAX_ITEMS:
+                raise fail(507, 'There is no room for more')
+            change = self.rows.update().where(self.key == key).values(item=item)
+            if not connection.execute(change).rowcount:
+                connection.execute(self.rows.insert().values(key=key, item=item))
     def __delitem__(self, key):
-        with self.lock:
+        with self.lock as connection:
             self[key]  # raises missing
-            self.size -= len(self.data.pop(key))
-    def get(self, key, default=None):
-        """Return an item, or default where there is none."""
-        text = self.data.get(key)
-        return json.loads(text) if text else default
+            connection.execute(self.rows.delete().where(self.key == key))
+    def __iter__(self):
+        return iter(self.copy())
+    def __len__(self):
+        with transaction() as connection:
+            return connection.execute(sql.select(sql.func.count(self.key))).scalar() - 1
     def copy(self):
         """Return all items by key, as they are at one moment."""
-        return {key: json.loads(text) for key, text in self.data.copy().items()}
-    def new_key(self):
-        """Return the next number that is no key yet, as text; hold the lock until it is used."""
-        return next(key for key in self.numbers if key not in self)
-    def add(self, key, item, taken):
-        """Store a new item; raise taken where its key is in use."""
-        with self.lock:
-            if key in self:
-                raise taken
-            self[key] = item
-    def change(self, key, changes):
-        """Store an item with these changes, and return it."""
-        with self.lock:
-            self[key] = item = {**self[key], **changes}
-        return item
+        listing = sql.select(self.key, self.item).where(self.key != '').order_by(self.rows.c.number)
+        with transaction() as connection:
+            return dict(connection.execute(listing).all())
+
+@contextmanager
+def transaction():
+    """Yield the connection of a transaction, or of the one that the thread is in; raise 503."""
+    around = getattr(own, 'connection', None)
+    try:
+        with nullcontext(around) if around else engine.begin() as own.connection:
+            yield own.connection
+    except sql.exc.DBAPIError as problem:
+        log.info('Database: %a', problem.orig)
+        raise fail(503, 'The database is away; please try later', {'Retry-After': '5'}) from problem
+    finally:
+        own.connection = around
+
+def new_key(collection):
+    """Return the next number that is no key yet, as text; hold the lock until it is used."""
+    return next(key for key in map(str, collection.numbers) if key not in collection)
+
+Collection = Table if DATABASE_URL else Memory
+if DATABASE_URL:
+    try:
+        import sqlalchemy as sql
+        engine = sql.create_engine(DATABASE_URL, pool_pre_ping=True)
+        own = threading.local()
+        if '@' in f'{engine.url.host}' or engine.url.database in [None, '', ':memory:']:
+            raise ValueError  # half a password in the host's place; a memory for each thread
+    except ImportError as problem:
+        sys.exit(f'DATABASE_URL needs pip install sqlalchemy "psycopg[binary]" ({problem})')
+    except (sql.exc.ArgumentError, ValueError):
+        sys.exit('DATABASE_URL is like sqlite:///api.db or postgresql+psycopg://USER:PW@HOST/DB')
 
 ACCOUNT = {'username': text(1, 1000), 'password': text(1, 1000)}
-DEMO = {'cn': API_USERNAME, 'memberOfs': ['cn=Admins'], 'accountLocked': False}
-NOBODY = {'memberOfs': [], 'accountLocked': True}
-accounts = [{API_USERNAME: DEMO}]  # who can sign in, by name; a section with users adds its own
-api_keys = Collection()  # hashes by owner, so that no one can use what is stored
+DEMO = {'cn': API_USERNAME, 'memberOfs': ['cn=Admins'],
+        'salt': hashlib.sha256((SECRET_KEY + API_PASSWORD).encode()).hexdigest()}
+accounts = [{API_USERNAME: DEMO}]  # who can sign in, by name; a section with users appends them
+api_keys = Collection('api_keys', {}, KeyError)  # hashes, so that no one can use what is stored
 SCRYPT = {'n': 2 ** 14, 'r': 8, 'p': 5}  # the least that OWASP advises: 16 MiB and about 0.2 s
-hash_slots = Slots(1)  # the other threads answer all else
+hash_slots, hash_lock = Slots(2), threading.Lock()  # one hashes, and one may wait for it
 counts, counts_lock = deque(maxlen=10_000), threading.Lock()  # of what RATE_LIMIT is for
 
 def find_account(username):
-    """Return the account of this name; where there is none, one that can't sign in."""
-    return next(filter(None, (collection.get(username) for collection in accounts)), NOBODY)
+    """Return the account of this name, the first there is; an empty one if none, or locked."""
+    found = next(filter(None, (users.get(username) for users in accounts)), {})
+    return {} if found.get('accountLocked') else found
 
 def hash_password(password, salt=''):
     """Return the salt and the scrypt hash (RFC 7914) of a password as fields; raise 503."""
     salt = salt or secrets.token_hex(16)
-    with hash_slots:
+    with hash_slots, hash_lock:
         hashed = hashlib.scrypt(password.encode(), salt=salt.encode(), **SCRYPT)
     return {'salt': salt, 'password': hashed.hex()}
 
-def may_sign_in(account, password):
-    """Tell whether this is the password of an account that isn't locked; each no takes as long."""
-    # Bytes, as compare_digest raises for text with an é.
-    if account is DEMO and secrets.compare_digest(password.encode(), API_PASSWORD.encode()):
-        return True
+def right_password(account, password):
+    """Tell whether this is the account's password; to find that it is not takes equally long."""
+    if account is DEMO:  # whose password is no hash; bytes, as é makes compare_digest raise
+        right = secrets.compare_digest(password.encode(), API_PASSWORD.encode())
+        with suppress(HTTPResponse):  # 503; but a wrong guess is to be counted even then
+            right or hash_password(password)
+        return right
     hashed = hash_password(password, account.get('salt'))['password']
-    right = secrets.compare_digest(hashed, account.get('password', ''))
-    return right and not account['accountLocked']
+    return secrets.compare_digest(hashed, account.get('password', ''))
 
 def limit(what, count=True):
-    """Raise 429 if the caller's address had RATE_LIMIT of this in a minute; else count it."""
-    now, address = time.monotonic(), request['REMOTE_ADDR']
+    """Raise 429 if the caller's address did this RATE_LIMIT times in a minute; else count one."""
+    now, address = time.monotonic(), request['REMOTE_ADDR'][:45]
     with counts_lock:
         while counts and counts[0][0] <= now - 60:
             counts.popleft()
@@ -242,10 +321,10 @@ def limit(what, count=True):
         if count:
             counts.append((now, what, address))
 
-def attempt(username, succeeds, refusal):
-    """Return if succeeds(); else log and count it, and raise refusal or, past RATE_LIMIT, 429."""
+def attempt(username, refusal, is_right, *arguments):
+    """Return if is_right(*arguments); else log and count it, and raise refusal, or 429."""
     limit('failed sign-ins', count=False)
-    if not succeeds():
+    if not is_right(*arguments):
         log.info('Refused to sign in %.80a from %s', username, request['REMOTE_ADDR'])
         limit('failed sign-ins')  # again, as others may have failed in the meantime
         raise refusal
@@ -253,25 +332,25 @@ def attempt(username, succeeds, refusal):
 def sign_in(username, password, refusal):
     """Return the account whose name and password these are; raise refusal, 429 or 503."""
     account = find_account(username)
-    attempt(username, partial(may_sign_in, account, password), refusal)
+    attempt(username, refusal, right_password, account, password)
     return account
 
 def read_sign_in(refuse=fail):
     """Return the account whose user name and password are in the body; raise as sign_in does."""
-    given = check(read_object(JSON, FORM), ACCOUNT, required=ACCOUNT, refuse=refuse)
+    given = check(read_body(JSON, FORM), ACCOUNT, required=ACCOUNT, refuse=refuse)
     return sign_in(**given, refusal=refuse(401, 'username or password is not correct',
                                            {'WWW-Authenticate': BEARER}))
 
 def make_token(account):
     """Return a token for this account, good for LIFETIME: a signed JWT (RFC 7519)."""
     now = int(time.time())
-    claims = {'sub': account['cn'], 'iat': now, 'exp': now + LIFETIME}
-    return jwt.encode({**claims, 'salt': account.get('salt')}, SECRET_KEY, algorithm='HS256')
+    claims = {'sub': account['cn'], 'salt': account.get('salt'), 'iat': now, 'exp': now + LIFETIME}
+    return jwt.encode(claims, SECRET_KEY, algorithm='HS256')
 
 def basic_caller():
     """Return the user who signs in by HTTP Basic (RFC 7617); raise 401, 429 or 503."""
     refusal = fail(401, 'Please sign in with user name and password', {'WWW-Authenticate': BASIC})
-    given = bottle.parse_auth(request.get('HTTP_AUTHORIZATION', ''))
+    given = bottle.parse_auth(request.get('HTTP_AUTHORIZATION', ''))  # request.auth trusts more
     if not given:
         raise refusal
     return sign_in(*given, refusal)['cn']
@@ -279,22 +358,21 @@ def basic_caller():
 def bearer_caller():
     """Return the user whose bearer token (RFC 6750) was sent; raise 401."""
     scheme, _, token = request.get('HTTP_AUTHORIZATION', '').partition(' ')
-    challenge = BEARER
-    if scheme.lower() == 'bearer' and token:
-        challenge += ', error="invalid_token"'
-        with suppress(jwt.InvalidTokenError, RecursionError):
-            # The algorithm is ours to choose, not the token's; and without exp it would never end.
-            claims = jwt.decode(token, SECRET_KEY, ['HS256'], options={'require': ['exp', 'sub']})
-            account = find_account(claims['sub'])
-            # The salt is new with each password, and ends the tokens of an older one.
-            if not account['accountLocked'] and claims.get('salt') == account.get('salt'):
-                return claims['sub']
-    raise fail(401, 'A valid bearer token is needed', {'WWW-Authenticate': challenge})
+    token = token if scheme.lower() == 'bearer' else ''
+    with suppress(jwt.InvalidTokenError, RecursionError):
+        # The algorithm is ours to choose, not the token's; and without exp it would never end.
+        claims = jwt.decode(token, SECRET_KEY, ['HS256'], options={'require': ['exp', 'sub']})
+        account = find_account(claims['sub'])
+        # The salt is new with each password, and ends the tokens of an older one.
+        if account and claims.get('salt', DEMO['salt']) == account.get('salt'):
+            return claims['sub']
+    error = ', error="invalid_token"' if token else ''
+    raise fail(401, 'A valid bearer token is needed', {'WWW-Authenticate': BEARER + error})
 
 def admin_caller():
     """Return the user whose bearer token was sent; raise 401, or 403 if he is no administrator."""
     username = bearer_caller()
-    groups = find_account(username)['memberOfs']
+    groups = find_account(username).get('memberOfs', [])
     if not any(group.partition(',')[0] == 'cn=Admins' for group in groups):
         raise fail(403, 'Only administrators may do this')
     return username
@@ -307,8 +385,8 @@ def key_caller():
                         'and try again!', status='failed')
     if not api_key:
         raise refusal
-    hashed = hashlib.sha256(api_key.encode()).hexdigest()
-    attempt(owner, lambda: secrets.compare_digest(hashed, api_keys.get(owner, '')), refusal)
+    hashed, stored = hashlib.sha256(api_key.encode()).hexdigest(), api_keys.get(owner, '')
+    attempt(owner if stored else '?', refusal, secrets.compare_digest, hashed, stored)
     return owner
 
 CALLERS = {'basic': basic_caller, 'bearer': bearer_caller, 'admin': admin_caller, 'key': key_caller}
@@ -329,9 +407,9 @@ app.install(AuthPlugin())
 # --- Weekend API ------------------------------------------------------------------------------
 SCRIPT = ['powershell' if os.name == 'nt' else 'pwsh', '-NoProfile', '-NonInteractive',
           '-ExecutionPolicy', 'Bypass', '-File', str(Path(__file__).with_name('script.ps1'))]
-SECRETS = ['SECRET_KEY', 'API_USERNAME', 'API_PASSWORD']  # lest a script prints them unawares
+SECRETS = ['SECRET_KEY', 'API_USERNAME', 'API_PASSWORD', 'DATABASE_URL']  # not for the script
 MAX_OUTPUT = 1024 * 1024  # bytes of stdout, and as many of stderr
-script_slots = Slots(THREADS // 2)  # the other threads answer all else
+script_slots = Slots(2)
 
 @app.get('/data')
 def get_data():
@@ -341,7 +419,7 @@ def get_data():
 @app.post('/data')
 def post_data():
     """Return the JSON value that was sent."""
-    return json.dumps(read_body(JSON))
+    return json.dumps(read_body(JSON, any_value=True))
 
 @app.post('/token')
 def post_token():
@@ -405,7 +483,7 @@ def read_output(output):
     return written[:MAX_OUTPUT].decode(errors='replace') + cut
 
 # --- Films ------------------------------------------------------------------------------------
-films = Collection({
+films = Collection('films', {
     '1': {'Name': 'Avengers: Infinity War', 'Year': 2018, 'Month': 'March'},
     '2': {'Name': 'Ant Man and the Wasp', 'Year': 2018, 'Month': 'August'},
 }, missing=lambda film_id: fail(404, f"Film {film_id} doesn't exist"))
@@ -414,13 +492,11 @@ MONTHS = ['January', 'February', 'March', 'April', 'May', 'June', 'July', 'Augus
 FILM = {
     'name': text(1, 200),
     'year': ([int, float], lambda n: n in range(1870, 2101), 'a whole number from 1870 to 2100'),
-    'month': ([str], lambda month: month in MONTHS, "an English month's name"),
-}
-FILM_ID = {'id': identifier(64, marks='_-')}
+    'month': ([str], lambda month: month in MONTHS, "an English month's name")}
 
 def read_film():
     """Return the film in the body; its keys may be in any case, so what GET gives can be PUT."""
-    data = {key.lower(): value for key, value in read_object(JSON, FORM).items()}
+    data = {key.lower(): value for key, value in read_body(JSON, FORM).items()}
     if request.content_type.startswith(FORM) and re.fullmatch('[0-9]{4}', data.get('year', '')):
         data['year'] = int(data['year'])  # a form has nothing but text
     film = check(data, FILM, required=FILM)
@@ -448,7 +524,7 @@ def post_film():
     """Add a film under the next number."""
     film = read_film()
     with films.lock:
-        film_id = films.new_key()
+        film_id = new_key(films)
         films[film_id] = film
     return HTTPResponse(json.dumps(film), 201, Location=f'/films/{film_id}')
 
@@ -460,7 +536,7 @@ def get_film(film_id):
 @app.put('/films/<film_id>')
 def put_film(film_id):
     """Add a film under this id (201) or replace the one there (200)."""
-    check({'id': film_id}, FILM_ID)
+    check({'id': film_id}, {'id': identifier(64, marks='_-')})
     film = read_film()
     with films.lock:
         response.status = 200 if film_id in films else 201
@@ -475,7 +551,6 @@ def delete_film(film_id):
 
 # --- Records ----------------------------------------------------------------------------------
 RECORD = {'timestamp': NUMBER, 'value1': text(0, 1000), 'value2': NUMBER, 'value3': BOOLEAN}
-KEY_OWNER = {'username': identifier(64)}
 failed = partial(fail, status='failed')  # the shape of this section's errors
 
 def new_record(record_id, username, timestamp=None, value1=None, value2=None, value3=None):
@@ -485,7 +560,7 @@ def new_record(record_id, username, timestamp=None, value1=None, value2=None, va
             'value3': value3, 'creationdate': now, 'lastmodificationdate': now,
             'lastmodifiedby': username}
 
-records = Collection({str(number): new_record(number, *start) for number, start in enumerate([
+records = Collection('records', {str(n): new_record(n, *start) for n, start in enumerate([
     ('ironman', 2392822832.21, 'Boston Terrier', 9938212273.32, True),
     ('thor', 8929109, 'The only thing permanent in life is impermanence!', 88239244423.21, False),
     ('blackwidow', 6789998212.0, 'What a great day!', 221220231.01, True),
@@ -496,7 +571,7 @@ records = Collection({str(number): new_record(number, *start) for number, start 
 
 def read_record_fields():
     """Return the fields of a record in the body, at least one."""
-    fields = check(read_object(), RECORD, refuse=failed)
+    fields = check(read_body(JSON), RECORD, refuse=failed)
     if not fields:
         raise failed(400, 'Please populate atleast one field into the record and try again!')
     return fields
@@ -504,7 +579,7 @@ def read_record_fields():
 @app.route('/api/generate_key/<username>', ['GET', 'POST'])
 def generate_key(username):
     """Make an API key for a new user name. Only this answer ever shows it."""
-    check({'username': username}, KEY_OWNER, refuse=failed)
+    check({'username': username}, {'username': identifier(64)}, refuse=failed)
     api_key = f'{username}.{secrets.token_urlsafe(16)}'
     with api_keys.lock:
         if username in api_keys:
@@ -527,9 +602,8 @@ def create_record():
     """Add a record under the next number."""
     fields = read_record_fields()
     with records.lock:
-        record_id = records.new_key()
-        record = new_record(record_id, request['REMOTE_USER'], **fields)
-        records[record_id] = record
+        record_id = new_key(records)
+        records[record_id] = record = new_record(record_id, request['REMOTE_USER'], **fields)
     response.status = 201
     return {'message': 'Your entry has successfully been added to the database!',
             'record_info': record, 'status': 'success'}
@@ -544,7 +618,8 @@ def modify_record(record_id):
     """Change the fields of a record that are given."""
     changes = {**read_record_fields(), 'lastmodifiedby': request['REMOTE_USER'],
                'lastmodificationdate': time.time_ns() // 1_000_000}
-    record = records.change(record_id, changes)
+    with records.lock:
+        records[record_id] = record = {**records[record_id], **changes}
     return {'message': 'Your record has successfully been modified!', 'record_info': record,
             'status': 'success'}
 
@@ -564,7 +639,7 @@ def missing_name_or_id():
     raise failed(400, f'Oops! You forgot to add a {it} after! Please specify a {it} and try again!')
 
 # --- Users ------------------------------------------------------------------------------------
-users = Collection({
+users = Collection('users', {
     'alice': {'cn': 'alice', 'sn': 'Parker', 'uid': 'Alice', 'givenName': 'Alice',
               'displayName': 'Alice Parker', 'mail': 'alice@dbsentry.com', 'accountLocked': False,
               'memberOfs': ['cn=Admins,ou=groups,dc=dbsentry,dc=com'],
@@ -579,9 +654,8 @@ accounts.append(users)  # those with a password can sign in
 # A key begins with its type, in base64, so that no option like command="..." gets by.
 PUBLIC_KEY = re.compile(
     r'(ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI[A-Za-z0-9+/]{43}|(ssh-rsa AAAAB3NzaC1yc2EA'
-    r'|ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYA'
-    r'|ecdsa-sha2-nistp384 AAAAE2VjZHNhLXNoYTItbmlzdHAzODQA'
-    r'|ecdsa-sha2-nistp521 AAAAE2VjZHNhLXNoYTItbmlzdHA1MjEA'
+    r'|ecdsa-sha2-nistp(256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYA|384 AAAAE2VjZHNhLXNoYTItbmlzdHAzODQA'
+    r'|521 AAAAE2VjZHNhLXNoYTItbmlzdHA1MjEA)'
     r'|sk-ssh-ed25519@openssh\.com AAAAGnNrLXNzaC1lZDI1NTE5QG9wZW5zc2guY29t'
     r'|sk-ecdsa-sha2-nistp256@openssh\.com AAAAInNrLWVjZHNhLXNoYTItbmlzdHAyNTZAb3BlbnNzaC5jb20A)'
     r'([A-Za-z0-9+/]{4}){15,700}([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?)( .*)?')
@@ -594,13 +668,15 @@ USER = {
         type(name) is str and len(name) <= 200 for name in names), 'a list of up to 100 names'),
     'sshPublicKeys': ([list], lambda keys: len(keys) <= 100 and all(
         type(key) is str and key.isprintable() and PUBLIC_KEY.fullmatch(key) for key in keys),
-        'a list of up to 100 OpenSSH keys'),
-}
+        'a list of up to 100 OpenSSH keys')}
 
 def read_user(required=()):
     """Return the fields of a user in the body, the password as its hash."""
-    user = check(read_object(), USER, required)
-    return user if 'password' not in user else {**user, **hash_password(user['password'])}
+    user = check(read_body(JSON), USER, required)
+    if 'password' in user:
+        user |= hash_password(user['password'])
+        admin_caller()  # who is perhaps none any more, as hashing takes time
+    return user
 
 def shown(user):
     """Return what may be seen of a user, which his password is not."""
@@ -615,7 +691,7 @@ def get_users():
 def get_user(cn):
     """Return a user: to administrators anyone, to others themselves."""
     if cn != request['REMOTE_USER']:
-        admin_caller()
+        admin_caller()  # raises 403
     return shown(users[cn])
 
 @app.post('/users', auth='admin')
@@ -625,13 +701,19 @@ def post_user():
     cn = given['cn']
     user = {'uid': cn, 'memberOfs': [], 'sshPublicKeys': [], 'accountLocked': False, **given,
             'dn': f'cn={cn},ou=people,dc=dbsentry,dc=com'}
-    users.add(cn, user, taken=fail(409, f'User {cn} exists already'))
+    with users.lock:
+        if cn in users:
+            raise fail(409, f'User {cn} exists already')
+        users[cn] = user
     return HTTPResponse(json.dumps(shown(user)), 201, Location=f'/users/{cn}')
 
 @app.route('/users/<cn>', ['PUT', 'PATCH'], auth='admin')
 def put_user(cn):
     """Change the fields of a user that are given; cn stays."""
-    return shown(users.change(cn, {**read_user(), 'cn': cn}))
+    changes = {**read_user(), 'cn': cn}
+    with users.lock:
+        users[cn] = user = {**users[cn], **changes}
+    return shown(user)
 
 @app.delete('/users/<cn>', auth='admin')
 def delete_user(cn):
@@ -650,7 +732,7 @@ def get_authkeys():
 
 # --- Courses ----------------------------------------------------------------------------------
 course_error = partial(fail, key='error')  # the shape of this section's errors
-courses = Collection({
+courses = Collection('courses', {
     'CSE465': {'code': 'CSE465', 'name': 'Introduction to neural network',
                'instructor': 'Andrew Ng'},
     'CSE115': {'code': 'CSE115', 'name': 'Introduction to programming language',
@@ -671,21 +753,26 @@ def get_course(code):
 @app.post('/courses', auth='bearer')
 def post_course():
     """Add a course."""
-    data = read_object()
+    data = read_body(JSON)
     if data.get('code') in (None, ''):
         raise course_error(400, 'course code must be provided')
     course = check(data, COURSE, required=COURSE, refuse=course_error)
-    courses.add(course['code'], course, taken=course_error(409, 'This course code is in use'))
+    with courses.lock:
+        if course['code'] in courses:
+            raise course_error(409, 'This course code is in use')
+        courses[course['code']] = course
     return HTTPResponse(status=201, Location=f'/courses/{course["code"]}')
 
 @app.route('/courses/<code>', ['PUT', 'PATCH'], auth='bearer')
 def put_course(code):
     """Change the name and the instructor of a course (PUT), or one of them (PATCH)."""
-    data = read_object()
+    data = read_body(JSON)
     enough, word = (all, 'and') if request.method == 'PUT' else (any, 'or')
     if not enough(field in data for field in ['name', 'instructor']):
         raise course_error(400, f"Course name {word} instructor's name must be provided")
-    courses.change(code, {**check(data, COURSE, refuse=course_error), 'code': code})
+    changes = {**check(data, COURSE, refuse=course_error), 'code': code}
+    with courses.lock:
+        courses[code] = {**courses[code], **changes}
     return HTTPResponse(status=204, Location=f'/courses/{code}')
 
 @app.delete('/courses/<code>', auth='bearer')
@@ -724,24 +811,26 @@ def get_swagger():
 @app.get('/health')
 def get_health():
     """Tell Docker or a load balancer that the service answers."""
+    api_keys.get('any')  # raises 503 if the database is away
     return {'status': 'ok'}
 
 # --- Main -------------------------------------------------------------------------------------
-def with_log(application):
-    """Return the WSGI application with a line in the log for each request, in Common Log Format."""
-    def logged(environ, start_response):
-        start = time.perf_counter()
-        # Quoted, as a line break would forge a line; without the query, which may hold a token.
-        method, path = environ['REQUEST_METHOD'], environ['PATH_INFO']
-        line = f'{quote(method)} {quote(path, encoding="latin-1")} {environ["SERVER_PROTOCOL"]}'
-        def start_and_log(status, headers, exc_info=None):
-            log.info('%s - %s [%s] "%s" %s %s %.1fms', environ['REMOTE_ADDR'],
-                     environ.get('REMOTE_USER', '-'), time.strftime('%d/%b/%Y:%H:%M:%S %z'),
-                     line, status[:3], dict(headers).get('Content-Length', '-'),
-                     (time.perf_counter() - start) * 1000)
-            return start_response(status, headers, exc_info)
-        return application(environ, start_and_log)
-    return logged
+def answer_and_log(environ, start_response):
+    """Answer as app does, and log a line for the request in Common Log Format."""
+    start = time.perf_counter()
+    sent = environ['waitress.client_disconnected'].__self__.requests
+    if len(sent) > 1:  # who sends requests ahead, and reads no answer, would hold a thread for ever
+        sent[0].headers['CONNECTION'] = 'close'
+    # Quoted, as a line break would forge a line; without the query, which may hold a token.
+    method, path = environ['REQUEST_METHOD'], environ['PATH_INFO']
+    line = f'{quote(method)} {quote(path, encoding="latin-1")} {environ["SERVER_PROTOCOL"]}'
+    def start_and_log(status, headers, exc_info=None):
+        user, size = environ.get('REMOTE_USER', '-'), dict(headers).get('Content-Length', '-')
+        log.info('%s - %s [%s] "%s" %s %s %.1fms', environ['REMOTE_ADDR'], user,
+                 time.strftime('%d/%b/%Y:%H:%M:%S %z'), line, status[:3], size,
+                 (time.perf_counter() - start) * 1000)
+        return start_response(status, headers, exc_info)
+    return app(environ, start_and_log)
 
 def refuse_in_json(error, ident=None):
     """Return the answer, as JSON, to what waitress refuses; its 501 is the client's fault: 400."""
@@ -749,23 +838,21 @@ def refuse_in_json(error, ident=None):
     log.info('- - - [%s] "-" %s - 0.0ms', time.strftime('%d/%b/%Y:%H:%M:%S %z'), status[:3])
     return status, [('Content-Type', JSON)], json.dumps({'message': error.body}).encode()
 waitress.utilities.Error.to_response = refuse_in_json
-waitress.parser.ParsingError = ValueError  # or GET http://[ ends without an answer
+waitress.parser.ParsingError = ValueError  # so that GET http://[ gets an answer as well
 
 def print_banner(port):
     """Print where the service and its docs are, and how to get a token."""
     url = f'http://{f"[{HOST}]" if ":" in HOST else HOST}:{port}'
-    is_demo = API_PASSWORD == DEMO_PASSWORD
     log.info('Listening on %s (Ctrl-C ends it)\nDocs: %s/docs\nA token: curl %s/token '
              '--data-urlencode "username=%s" --data-urlencode "password=%s"', url, url, url,
-             API_USERNAME, DEMO_PASSWORD if is_demo else '$API_PASSWORD')
-    if is_demo and HOST not in ['127.0.0.1', '::1', 'localhost']:
+             API_USERNAME, DEMO_PASSWORD if API_PASSWORD == DEMO_PASSWORD else '$API_PASSWORD')
+    if API_PASSWORD == DEMO_PASSWORD and HOST not in ['127.0.0.1', '::1', 'localhost']:
         log.warning('WARNING: other machines may reach this; set API_PASSWORD to a secret one.')
 
 def serve(sockets):
-    """Answer until asked to stop or, with DEBUG, until this file is saved; then finish in order."""
+    """Answer (by poll: select crashes above 1,024 files) until asked to stop, or DEBUG reloads."""
     while not (stopping.is_set()
                or DEBUG and os.path.exists(__file__) and os.stat(__file__).st_mtime != SAVED):
-        # poll, as select crashes above 1,024 open files.
         waitress.wasyncore.loop(timeout=0.2, use_poll=True, map=sockets, count=1)
     reload = not stopping.is_set()
     stopping.set()
@@ -781,7 +868,7 @@ def serve(sockets):
 
 WAITRESS = {
     'threads': THREADS,  # more would only take turns, as Python runs one at a time
-    'connection_limit': 1500,  # or 100 idle clients would keep out all others
+    'connection_limit': 400,  # or 100 idle clients would keep out all others
     'channel_timeout': 30,  # seconds after which who sends nothing makes room
     'cleanup_interval': 5,  # seconds from one look for such clients to the next
     'max_request_header_size': 16 * 1024,  # or a few clients with 256 KiB each fill the memory
@@ -794,12 +881,14 @@ def main():
     ArgumentParser(description=__doc__, formatter_class=RawTextHelpFormatter).parse_args()
     logging.basicConfig(stream=sys.stdout, format='%(message)s', level=logging.INFO)
     logging.getLogger('waitress').setLevel(logging.ERROR)  # its lines have paths unquoted
-    with suppress(ImportError, ValueError):  # on Windows, and where that many are not allowed
+    with suppress(ImportError):  # on Windows
         import resource
-        resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))  # open files: 1,500 connections
+        files = min(4096, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+        resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
+        WAITRESS['connection_limit'] = files // 3  # each may need one for its body, and its answer
     sockets = {}  # waitress keeps here all that it listens to
     try:
-        waitress.create_server(with_log(app), map=sockets, host=HOST, port=PORT, **WAITRESS)
+        waitress.create_server(answer_and_log, map=sockets, host=HOST, port=PORT, **WAITRESS)
     except (OSError, ValueError) as problem:
         sys.exit(f'Cannot listen on {HOST}, port {PORT}: {problem}')
     for number in signal.SIGINT, signal.SIGTERM:

@@ -33,9 +33,11 @@ from unittest import mock
 from urllib.parse import quote
 
 SETTINGS = ['HOST', 'PORT', 'SECRET_KEY', 'API_USERNAME', 'API_PASSWORD', 'RATE_LIMIT',
-            'TRUSTED_PROXY', 'MAX_ITEMS', 'SCRIPT_TIMEOUT', 'DEBUG']
+            'TRUSTED_PROXY', 'MAX_ITEMS', 'DATABASE_URL', 'SCRIPT_TIMEOUT', 'DEBUG']
 for setting in SETTINGS:
     os.environ.pop(setting, None)  # the tests are of the defaults
+if 'TEST_DATABASE_URL' in os.environ:  # and of this database, whose tables are emptied
+    os.environ['DATABASE_URL'] = os.environ['TEST_DATABASE_URL']
 
 import jwt
 import webtest
@@ -62,8 +64,7 @@ class Case(unittest.TestCase):
 
     def setUp(self):
         for name, items in START.items():
-            collection = getattr(api, name)
-            collection.__init__(items, collection.missing)
+            renew(getattr(api, name), items)
         api.counts.clear()
         # Tests fail to sign in more often than is allowed, and can't wait for each hash.
         quick = mock.patch.multiple(api, RATE_LIMIT=0, SCRYPT={'n': 2, 'r': 1, 'p': 1})
@@ -84,6 +85,16 @@ def basic(username, password):
     if isinstance(username, str):
         username, password = username.encode(), password.encode()
     return {'Authorization': 'Basic ' + base64.b64encode(username + b':' + password).decode()}
+
+
+def renew(collection, items):
+    """Give a collection the items that it starts with, and no others."""
+    name = next(name for name, value in vars(api).items() if value is collection)
+    if api.DATABASE_URL:
+        collection.rows.drop(api.engine)
+    else:
+        dict.clear(collection)
+    collection.__init__(name, items, collection.missing)
 
 
 def bearer(account):
@@ -202,9 +213,9 @@ class Foundation(Case):
         self.assertEqual(answer.json, {'message': 'Internal Server Error'})
 
     def test_new_keys_skip_those_in_use(self):
-        collection = api.Collection({'a': 1}, missing=KeyError)
+        collection = api.Memory('x', {'a': 1}, missing=KeyError)
         collection['3'] = collection['4'] = 'taken'
-        self.assertEqual([collection.new_key() for _ in range(3)], ['2', '5', '6'])
+        self.assertEqual([api.new_key(collection) for _ in range(3)], ['2', '5', '6'])
 
     def test_auth_that_is_misspelt_does_not_open_a_route(self):
         with self.assertRaises(KeyError):
@@ -408,7 +419,8 @@ class Accounts(Case):
 
     def test_too_many_hashes_at_once_are_503(self):
         before = api.users.copy()
-        with mock.patch.object(api, 'RATE_LIMIT', 1), api.hash_slots:
+        with mock.patch.object(api, 'RATE_LIMIT', 1), \
+                api.hash_slots, api.hash_slots:
             for _ in range(3):  # more than RATE_LIMIT, as these are no failures
                 for answer in [
                         self.app.post_json('/token', self.carol, status=503),
@@ -495,13 +507,13 @@ class Accounts(Case):
         self.app.get('/courses', headers=headers)
 
     def test_password_that_changes_during_a_sign_in(self):
-        right = api.may_sign_in
+        right = api.right_password
 
         def slow(account, password):
             self.change('/users/carol', {'password': 'password'})
             return right(account, password)
 
-        with mock.patch.object(api, 'may_sign_in', slow):
+        with mock.patch.object(api, 'right_password', slow):
             headers = self.token()  # with the password of a moment ago
         self.app.get('/courses', headers=headers, status=401)
 
@@ -623,7 +635,7 @@ class Limits(Case):
                  ('/api/generate_key/thor', None, {})]
         collections = [api.films, api.records, api.users, api.courses, api.api_keys]
         before = [collection.copy() for collection in collections]
-        for limit in [{'MAX_ITEMS': 1}, {'MAX_SIZE': 10}]:
+        for limit in [{'MAX_ITEMS': 1}, {'MAX_SIZE': 10}][:1 if api.DATABASE_URL else 2]:
             with mock.patch.multiple(api, **limit):
                 for path, body, headers in calls:
                     call = self.app.put_json if path == '/films/new' else self.app.post_json
@@ -636,15 +648,15 @@ class Limits(Case):
             self.app.post_json('/films', film, status=507)
 
     def test_room_is_that_of_the_items_there_are(self):
-        film = {'name': 'x' * 200, 'year': 2021, 'month': 'October'}
+        films = api.Memory('films', START['films'], KeyError)
         for _ in range(3):
             for number in range(20):
-                self.app.put_json(f'/films/{number}', film)
-            self.assertEqual(api.films.size,
-                             sum(len(json.dumps(item)) for item in api.films.values()))
+                films[str(number)] = {'Name': 'x' * 10 * number}
+                films[str(number)] = {'Name': 'x' * 20 * number}
+            self.assertEqual(films.size, sum(len(json.dumps(item)) for item in films.values()))
             for number in range(20):
-                self.app.delete(f'/films/{number}')
-        self.assertEqual((len(api.films), api.films.size), (0, 0))
+                del films[str(number)]
+        self.assertEqual((len(films), films.size), (0, 0))
 
 
 # --- Weekend API ------------------------------------------------------------------------------
@@ -762,7 +774,7 @@ class WeekendAPI(Case):
             with ThreadPoolExecutor(8) as pool:
                 answers = list(pool.map(call, range(8)))
         self.assertEqual(sorted(answer.status_int for answer in answers),
-                         [200] * (api.THREADS // 2) + [503] * (8 - api.THREADS // 2))
+                         [200] * 2 + [503] * 6)
         for answer in answers:
             self.assertEqual('Retry-After' in answer.headers, answer.status_int == 503)
         self.run_script('', status=200)  # and the places are free again
@@ -1593,7 +1605,7 @@ class Main(Case):
         lines = [line for line in text.splitlines() if not line.startswith('127.0.0.1 ')]
         self.assertEqual(lines[0], r"""Refused to sign in 'a\n"\xe9' from 127.0.0.1""")
         self.assertRegex(lines[1], "^Refused to sign in 'x{79} from 127.0.0.1$")
-        self.assertEqual(lines[2], "Refused to sign in 'sumit' from 127.0.0.1")
+        self.assertEqual(lines[2], "Refused to sign in '?' from 127.0.0.1")
         number = re.fullmatch(r"Script (\d+) started by 'admin'", lines[3])[1]
         self.assertEqual(lines[4:], [f'Script {number} ended with exit code 3'])
         for secret in ['my password', 'my-key', token]:
@@ -1614,7 +1626,7 @@ class Main(Case):
 
     def test_address_is_the_client_s_if_the_proxy_is_trusted(self):
         wrong = {'username': 'x', 'password': 'x'}
-        for proxy, counted in [('none', '127.0.0.1'), ('127.0.0.2', '127.0.0.1'),
+        for proxy, counted in [('-', '127.0.0.1'), ('127.0.0.2', '127.0.0.1'),
                                ('127.0.0.1', '192.0.2.7'), ('*', '192.0.2.7')]:
             with service(TRUSTED_PROXY=proxy, RATE_LIMIT='1') as process:
                 sent = {'X-Forwarded-For': '203.0.113.1, 192.0.2.7', 'Forwarded': 'for=1.2.3.4'}
