@@ -76,8 +76,7 @@ DEBUG = os.environ.get('DEBUG') == '1'
 SAVED = os.stat(__file__).st_mtime  # the time of the text that runs, for DEBUG
 THREADS = 5  # two may run scripts and two hash passwords, while one answers all else
 LIFETIME = 30 * 60  # seconds that a token is good for
-MAX_BODY = 100 * 1024  # bytes
-MAX_SIZE = 4 * 1024 * 1024  # bytes, as JSON, in a collection in memory
+MAX_BODY, MAX_SIZE = 100 * 1024, 4 * 1024 ** 2  # bytes: of a body, of a collection in memory
 
 # --- Foundation -------------------------------------------------------------------------------
 JSON, FORM = 'application/json', 'application/x-www-form-urlencoded'
@@ -178,7 +177,7 @@ class Table(MutableMapping):
     """The same in a table of DATABASE_URL, which other processes may use at the same time."""
     def __init__(self, name, items, missing):
         """Make the table with these items unless there is one; end the program if that fails."""
-        self.missing, self.numbers = missing, self.count()
+        self.missing = missing
         self.rows = sql.Table(
             name, sql.MetaData(), sql.Column('number', sql.Integer, primary_key=True),
             sql.Column('key', sql.String(64), unique=True), sql.Column('item', sql.JSON))
@@ -199,7 +198,7 @@ class Table(MutableMapping):
                 return
             except HTTPResponse as refusal:
                 if last_try:
-                    sys.exit(f'DATABASE_URL fails: {refusal.__cause__.orig}'.partition('\n')[0])
+                    sys.exit(f'DATABASE_URL fails: {refusal.__cause__.args[0]}'.partition('\n')[0])
     @property
     @contextmanager
     def lock(self):
@@ -207,7 +206,8 @@ class Table(MutableMapping):
         with transaction() as connection:
             connection.execute(self.head.values(item=self.item))
             yield connection
-    def count(self):
+    @property
+    def numbers(self):
         """Yield the numbers that were not given yet; to be called with the lock."""
         while True:
             with self.lock as connection:
@@ -254,8 +254,8 @@ def transaction():
     try:
         with nullcontext(around) if around else engine.begin() as own.connection:
             yield own.connection
-    except sql.exc.DBAPIError as problem:
-        log.info('Database: %a', problem.orig)
+    except sql.exc.SQLAlchemyError as problem:
+        log.info('Database: %a', problem.args[0])
         raise fail(503, 'The database is away; please try later', {'Retry-After': '5'}) from problem
     finally:
         own.connection = around

@@ -433,6 +433,22 @@ class Accounts(Case):
         self.assertEqual(api.users, before)
         self.token()
 
+    def test_who_is_demoted_during_a_hash_changes_nothing_more(self):
+        self.change('/users/carol', {'memberOfs': ['cn=Admins']})
+        headers, hashing = self.token(), api.hash_password
+
+        def slow(password):
+            api.users['carol'] = {**api.users['carol'], 'memberOfs': []}
+            return hashing(password)
+
+        for path, method in [('/users/carol', 'PATCH'), ('/users', 'POST')]:
+            new = {'cn': 'eve', 'sn': 'x', 'memberOfs': ['cn=Admins'], 'password': 'password'}
+            with mock.patch.object(api, 'hash_password', slow):
+                self.change(path, new, method, headers=headers, status=403)
+            self.assertEqual(api.users['carol']['memberOfs'], [])
+            self.assertNotIn('eve', api.users)
+            self.token()
+
     def test_routes_for_administrators(self):
         routes = [route for route in api.app.routes if route.config.get('auth') == 'admin']
         self.assertEqual({(route.method, route.rule) for route in routes}, {
@@ -510,7 +526,7 @@ class Accounts(Case):
         right = api.right_password
 
         def slow(account, password):
-            self.change('/users/carol', {'password': 'password'})
+            api.users['carol'] = {**api.users['carol'], **api.hash_password('password')}
             return right(account, password)
 
         with mock.patch.object(api, 'right_password', slow):
@@ -583,6 +599,12 @@ class Limits(Case):
             clock.return_value = now + 30 + wait
             self.assertEqual(self.sign_in('/token').status_int, 401)
             self.assertEqual(self.sign_in('/token').status_int, 429)  # one of ten was over
+
+    def test_guesses_count_while_others_hash(self):
+        with api.hash_slots, api.hash_slots:
+            statuses = [self.sign_in('/token').status_int for _ in range(12)]
+            self.assertEqual(statuses, [401] * 10 + [429] * 2)
+            self.assertEqual(self.sign_in('/token', api.API_PASSWORD).status_int, 429)
 
     def test_limit_of_0_is_none(self):
         with mock.patch.object(api, 'RATE_LIMIT', 0):
@@ -1623,6 +1645,33 @@ class Main(Case):
         self.assertIn('Traceback (most recent call last)', log)
         self.assertIn('ZeroDivisionError', log)
         self.assertIn('"GET / HTTP/1.1" 500', log)
+
+    def test_tokens_of_the_demo_account_end_with_its_name_and_password(self):
+        key = {'SECRET_KEY': 'k' * 32}
+        with service(API_USERNAME='alice', **key) as process:
+            account = {'username': 'alice', 'password': api.DEMO_PASSWORD}
+            token = fetch(process.url + '/token', account)[1]['access_token']
+            self.assertEqual(fetch(f'{process.url}/users', headers=self.header(token))[0], 200)
+        for changed, status in [({'API_USERNAME': 'alice'}, 200), ({}, 401),
+                                ({'API_USERNAME': 'alice', 'API_PASSWORD': 'another'}, 401)]:
+            with service(**key, **changed) as process:
+                self.assertEqual(fetch(f'{process.url}/courses', headers=self.header(token))[0],
+                                 status, changed)
+
+    def header(self, token):
+        """Return the header that carries this token."""
+        return {'Authorization': f'Bearer {token}'}
+
+    def test_clients_that_send_ahead_and_never_read_hold_nobody_up(self):
+        with service() as process, contextlib.ExitStack() as stack:
+            host, port = process.url.split('//')[1].split(':')
+            for _ in range(api.THREADS + 1):
+                one = stack.enter_context(socket.socket())
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                one.connect((host, int(port)))
+                one.sendall(b'GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n' * 40)
+            time.sleep(1)
+            self.assertEqual(fetch(process.url + '/health')[0], 200)
 
     def test_address_is_the_client_s_if_the_proxy_is_trusted(self):
         wrong = {'username': 'x', 'password': 'x'}

@@ -4,6 +4,7 @@ import http.server
 import json
 import os
 import platform
+import re
 import socket
 import subprocess
 import tarfile
@@ -68,6 +69,8 @@ def build_all(digest):
     url = f'POWERSHELL_URL=http://127.0.0.1:{server.server_port}/powershell'
     name = f'POWERSHELL_SHA256_{KIND.upper()}'
     build('small', '--target', 'small')
+    packages = re.search(r"PACKAGES: '(.+)'", (PROJECT / 'README.md').read_text())[1]
+    build('database', '--target', 'small', '--build-arg', f'PACKAGES={packages}')
     build('full', '--build-arg', url, '--build-arg', f'{name}={digest}')
     try:
         build('wrong', '--build-arg', url, '--build-arg', f'{name}={"0" * 64}')
@@ -78,12 +81,13 @@ def build_all(digest):
     server.shutdown()
 
 
-def see_it_work(image, script_status):
+def see_it_work(image, script_status, *arguments):
     """Run an image, locked down, and check what it answers and how it ends."""
     with socket.create_server(('127.0.0.1', 0)) as free:
         port = free.getsockname()[1]
     podman('run', '--detach', '--name', image, '--runtime', 'runc', *LOCKED_DOWN, '--network',
-           'host', '--env', 'HOST=127.0.0.1', '--env', f'PORT={port}', f'localhost/{image}')
+           'host', '--env', 'HOST=127.0.0.1', '--env', f'PORT={port}', *arguments,
+           f'localhost/{image}')
     url, deadline = f'http://127.0.0.1:{port}', time.monotonic() + 30
     while True:
         try:
@@ -115,11 +119,13 @@ def see_it_work(image, script_status):
 
 def print_sizes():
     """Print the sizes; the service's own layers, code and packages, stay under 20 MB."""
-    small, full, base = (int(json.loads(podman('inspect', image))[0]['Size'])
-                         for image in ['localhost/small', 'localhost/full', BASE])
+    small, full, database, base = (
+        int(json.loads(podman('inspect', image))[0]['Size'])
+        for image in ['localhost/small', 'localhost/full', 'localhost/database', BASE])
     assert small - base < 20_000_000, small - base
     print(f'Layers of the service: {(small - base) / 1e6:.1f} MB; the stand-in of the base '
-          f'{base / 1e6:.0f} MB, of PowerShell {(full - small) / 1e6:.1f} MB')
+          f'{base / 1e6:.0f} MB, of PowerShell {(full - small) / 1e6:.1f} MB; what a database '
+          f'needs {(database - small) / 1e6:.1f} MB')
 
 
 print('Stand-ins: a Debian with Python for the base image, a shell script for PowerShell')
@@ -131,6 +137,7 @@ with tempfile.TemporaryDirectory() as folder:
     build_all(make_archive())
     see_it_work('full', 200)
     see_it_work('small', 503)
+    see_it_work('database', 503, '--env', 'DATABASE_URL=sqlite:////tmp/api.db')
     print_sizes()
     os.chdir(PROJECT)
     podman('rm', '--all')
