@@ -11,7 +11,7 @@
     PORT            port to listen on (5000); 0 takes a free one
     SECRET_KEY      signs the tokens, 32 bytes or more (random: tokens end with the process)
     API_USERNAME, API_PASSWORD    of the demo account (admin, atCh_5K}?g)
-    RATE_LIMIT      failed sign-ins a minute and address, and new API keys as well (10); 0: no limit
+    RATE_LIMIT      failed sign-ins that an address has a minute, and new API keys (10; 0: no limit)
     TRUSTED_PROXY   address of the proxy whose X-Forwarded-For is believed, or * for any (-: none)
     MAX_ITEMS       items that a collection may hold (10000)
     DATABASE_URL    keeps the data, as in sqlite:///api.db (in memory: a restart forgets it)
@@ -25,7 +25,6 @@ import hashlib
 import itertools
 import json
 import logging
-import math
 import os
 import re
 import secrets
@@ -50,7 +49,8 @@ from bottle import HTTPResponse, request, response
 from swagger_ui_bundle import swagger_ui_path
 
 # --- Settings ---------------------------------------------------------------------------------
-DEMO_PASSWORD = 'atCh_5K}?g'
+if __name__ == '__main__':  # before all else, as --help is wanted when a setting is wrong
+    ArgumentParser(description=__doc__, formatter_class=RawTextHelpFormatter).parse_args()
 
 def setting(name, default, valid=str.encode, must='be UTF-8 text, not empty', kind=str):
     """Return a setting from the environment or its default; end the program where it is wrong."""
@@ -58,9 +58,9 @@ def setting(name, default, valid=str.encode, must='be UTF-8 text, not empty', ki
         value = kind(os.environ.get(name, default))
         if valid(value):
             return value
-    if '--help' not in sys.argv:  # which is wanted just then
-        sys.exit(f'{name} must {must}.')  # without the value, which may be a secret
+    sys.exit(f'{name} must {must}.')  # without the value, which may be a secret
 
+DEMO_PASSWORD = 'atCh_5K}?g'
 HOST = setting('HOST', '127.0.0.1')
 PORT = setting('PORT', 5000, lambda port: 0 <= port <= 65535, 'be a number up to 65535', int)
 SECRET_KEY = setting('SECRET_KEY', secrets.token_hex(),
@@ -71,10 +71,9 @@ RATE_LIMIT = setting('RATE_LIMIT', 10, range(1001).__contains__, 'be a number up
 TRUSTED_PROXY = setting('TRUSTED_PROXY', '-', re.compile(r'[-*.:\da-f]+').fullmatch, 'be an IP')
 MAX_ITEMS = setting('MAX_ITEMS', 10_000, lambda number: number > 0, 'be a number from 1 on', int)
 SCRIPT_TIMEOUT = setting('SCRIPT_TIMEOUT', 30, lambda n: 0 < n <= 86400, 'be up to 86400', float)
-DATABASE_URL = '--help' not in sys.argv and os.environ.get('DATABASE_URL')
+DATABASE_URL = os.environ.get('DATABASE_URL')
 DEBUG = os.environ.get('DEBUG') == '1'
 SAVED = os.stat(__file__).st_mtime  # the time of the text that runs, for DEBUG
-THREADS = 5  # two may run scripts and two hash passwords, while one answers all else
 LIFETIME = 30 * 60  # seconds that a token is good for
 MAX_BODY, MAX_SIZE = 100 * 1024, 4 * 1024 ** 2  # bytes: of a body, of a collection in memory
 
@@ -84,14 +83,14 @@ BASIC, BEARER = 'Basic realm="One-File API", charset="UTF-8"', 'Bearer realm="On
 app = bottle.Bottle()
 bottle.BaseResponse.default_content_type = JSON  # instead of text/html
 log = logging.getLogger('api')
-stopping = threading.Event()  # set once the process was asked to end
+stopping = threading.Event()  # set once the process is to end, or to reload
 
 def fail(code, message, headers=None, key='message', **more):
     """Return an error to raise: an HTTP status code and a JSON body of message and more."""
     return HTTPResponse(json.dumps({**more, key: message}), code, headers)
 
 class Slots(threading.BoundedSemaphore):
-    """So many may go on at once: "with" raises 503 where no slot is free."""
+    """So many may go on at once; one more gets 503 from "with"."""
     def __enter__(self):
         if not self.acquire(blocking=False):
             raise fail(503, 'This is busy just now; please try again', {'Retry-After': '1'})
@@ -174,17 +173,18 @@ class Memory(dict):
             super().__delitem__(key)
 
 class Table(MutableMapping):
-    """The same in a table of DATABASE_URL, which other processes may use at the same time."""
+    """The same, but for MAX_SIZE, in a table of DATABASE_URL that other processes may use too."""
     def __init__(self, name, items, missing):
         """Make the table with these items unless there is one; end the program if that fails."""
         self.missing = missing
         self.rows = sql.Table(
-            name, sql.MetaData(), sql.Column('number', sql.Integer, primary_key=True),
+            name, sql.MetaData(), sql.Column('number', sql.Integer, primary_key=True),  # for order
             sql.Column('key', sql.String(64), unique=True), sql.Column('item', sql.JSON))
         self.key, self.item = self.rows.c.key, self.rows.c.item
         self.find = sql.select(self.item).where(self.key == sql.bindparam('wanted'))
         # The row with the key '' has the last number given; all that write lock it first.
         self.head = self.rows.update().where(self.key == '')
+        self.hold = self.head.values(item=self.item)  # changes nothing, but locks the row
         rows = [{'key': key, 'item': item} for key, item in {'': len(items), **items}.items()]
         for last_try in False, True:  # as another process may be making it at the same moment
             try:
@@ -193,7 +193,7 @@ class Table(MutableMapping):
                         connection.exec_driver_sql('PRAGMA journal_mode=WAL')
                     self.rows.create(connection, checkfirst=True)
                     # This fails as well where the table is not ours, or can't be written.
-                    if not connection.execute(self.head.values(item=self.item)).rowcount:
+                    if not connection.execute(self.hold).rowcount:
                         connection.execute(self.rows.insert(), rows)
                 return
             except HTTPResponse as refusal:
@@ -204,11 +204,12 @@ class Table(MutableMapping):
     def lock(self):
         """Hold a transaction, and whoever else wants to write to this table."""
         with transaction() as connection:
-            connection.execute(self.head.values(item=self.item))
+            if not connection.execute(self.hold).rowcount:
+                raise sql.exc.NoResultFound('The row of the table that writers lock is gone')
             yield connection
     @property
     def numbers(self):
-        """Yield the numbers that were not given yet; to be called with the lock."""
+        """Yield the numbers that were not given yet, by the head row; hold the lock."""
         while True:
             with self.lock as connection:
                 number = connection.execute(self.find, {'wanted': ''}).scalar() + 1
@@ -216,7 +217,7 @@ class Table(MutableMapping):
             yield number
     def get(self, key, default=None):
         """Return an item, or default where there is none."""
-        wanted = key.replace('\0', ' ') or ' '  # which is no key; PostgreSQL takes no NUL
+        wanted = key if key.isascii() and key.isprintable() and key else ' '  # no key is like ' '
         with transaction() as connection:
             return connection.execute(self.find, {'wanted': wanted}).scalar() or default
     def __getitem__(self, key):
@@ -227,10 +228,10 @@ class Table(MutableMapping):
         return self.get(key) is not None
     def __setitem__(self, key, item):
         with self.lock as connection:
-            if key not in self and len(self) >= MAX_ITEMS:
-                raise fail(507, 'There is no room for more')
             change = self.rows.update().where(self.key == key).values(item=item)
             if not connection.execute(change).rowcount:
+                if len(self) >= MAX_ITEMS:
+                    raise fail(507, 'There is no room for more')
                 connection.execute(self.rows.insert().values(key=key, item=item))
     def __delitem__(self, key):
         with self.lock as connection:
@@ -268,17 +269,21 @@ Collection = Table if DATABASE_URL else Memory
 if DATABASE_URL:
     try:
         import sqlalchemy as sql
-        engine = sql.create_engine(DATABASE_URL, pool_pre_ping=True)
-        own = threading.local()
-        if '@' in f'{engine.url.host}' or engine.url.database in [None, '', ':memory:']:
-            raise ValueError  # half a password in the host's place; a memory for each thread
+        # For PostgreSQL, so that nobody waits for ever; SQLite gives up after 5 seconds by itself.
+        limits = {'connect_timeout': 5, 'tcp_user_timeout': 10_000, 'client_encoding': 'utf8',
+                  'options': '-c lock_timeout=5s -c idle_in_transaction_session_timeout=10s'}
+        engine = sql.create_engine(DATABASE_URL, pool_pre_ping=True, connect_args=(
+            limits if DATABASE_URL.startswith(('postgresql:', 'postgresql+psycopg')) else {}))
+        own = threading.local()  # own.connection: of the transaction that the thread is in
+        if re.search('@.*@|//$|:memory:|mode=memory|^[^:]*a(sync|io)', DATABASE_URL):
+            raise ValueError  # half a password in the host's place; a database for each thread
     except ImportError as problem:
         sys.exit(f'DATABASE_URL needs pip install sqlalchemy "psycopg[binary]" ({problem})')
     except (sql.exc.ArgumentError, ValueError):
         sys.exit('DATABASE_URL is like sqlite:///api.db or postgresql+psycopg://USER:PW@HOST/DB')
 
 ACCOUNT = {'username': text(1, 1000), 'password': text(1, 1000)}
-DEMO = {'cn': API_USERNAME, 'memberOfs': ['cn=Admins'],
+DEMO = {'cn': API_USERNAME, 'memberOfs': ['cn=Admins'],  # salt: its tokens end with its password
         'salt': hashlib.sha256((SECRET_KEY + API_PASSWORD).encode()).hexdigest()}
 accounts = [{API_USERNAME: DEMO}]  # who can sign in, by name; a section with users appends them
 api_keys = Collection('api_keys', {}, KeyError)  # hashes, so that no one can use what is stored
@@ -309,30 +314,29 @@ def right_password(account, password):
     return secrets.compare_digest(hashed, account.get('password', ''))
 
 def limit(what, count=True):
-    """Raise 429 if the caller's address did this RATE_LIMIT times in a minute; else count one."""
-    now, address = time.monotonic(), request['REMOTE_ADDR'][:45]
+    """Raise 429 if the caller's address did this RATE_LIMIT times in a minute; else count it."""
+    now, address = time.monotonic(), request['REMOTE_ADDR'][:45]  # as long as an IPv6 address
     with counts_lock:
         while counts and counts[0][0] <= now - 60:
             counts.popleft()
         times = [then for then, *rest in counts if rest == [what, address]]
         if len(times) >= RATE_LIMIT > 0:
-            raise fail(429, f'Too many {what} from your address; please try later',
-                       {'Retry-After': str(math.ceil(times[0] + 60 - now))})
+            raise fail(429, f'Too many {what}', {'Retry-After': f'{times[0] + 61 - now:.0f}'})
         if count:
             counts.append((now, what, address))
 
-def attempt(username, refusal, is_right, *arguments):
-    """Return if is_right(*arguments); else log and count it, and raise refusal, or 429."""
-    limit('failed sign-ins', count=False)
-    if not is_right(*arguments):
-        log.info('Refused to sign in %.80a from %s', username, request['REMOTE_ADDR'])
-        limit('failed sign-ins')  # again, as others may have failed in the meantime
-        raise refusal
+def refused(username, refusal):
+    """Log and count a failed sign-in; return refusal, or raise 429 if there were too many."""
+    log.info('Refused to sign in %.80a from %s', username, request['REMOTE_ADDR'])
+    limit('failed sign-ins')  # again, as others may have failed in the meantime
+    return refusal
 
 def sign_in(username, password, refusal):
     """Return the account whose name and password these are; raise refusal, 429 or 503."""
+    limit('failed sign-ins', count=False)
     account = find_account(username)
-    attempt(username, refusal, right_password, account, password)
+    if not right_password(account, password):
+        raise refused(username, refusal)
     return account
 
 def read_sign_in(refuse=fail):
@@ -348,7 +352,7 @@ def make_token(account):
     return jwt.encode(claims, SECRET_KEY, algorithm='HS256')
 
 def basic_caller():
-    """Return the user who signs in by HTTP Basic (RFC 7617); raise 401, 429 or 503."""
+    """Return the name of who signs in by HTTP Basic (RFC 7617); raise 401, 429 or 503."""
     refusal = fail(401, 'Please sign in with user name and password', {'WWW-Authenticate': BASIC})
     given = bottle.parse_auth(request.get('HTTP_AUTHORIZATION', ''))  # request.auth trusts more
     if not given:
@@ -356,7 +360,7 @@ def basic_caller():
     return sign_in(*given, refusal)['cn']
 
 def bearer_caller():
-    """Return the user whose bearer token (RFC 6750) was sent; raise 401."""
+    """Return the name of whose bearer token (RFC 6750) was sent; raise 401."""
     scheme, _, token = request.get('HTTP_AUTHORIZATION', '').partition(' ')
     token = token if scheme.lower() == 'bearer' else ''
     with suppress(jwt.InvalidTokenError, RecursionError):
@@ -370,7 +374,7 @@ def bearer_caller():
     raise fail(401, 'A valid bearer token is needed', {'WWW-Authenticate': BEARER + error})
 
 def admin_caller():
-    """Return the user whose bearer token was sent; raise 401, or 403 if he is no administrator."""
+    """Return the name of an administrator who sent a bearer token; raise 401 or 403."""
     username = bearer_caller()
     groups = find_account(username).get('memberOfs', [])
     if not any(group.partition(',')[0] == 'cn=Admins' for group in groups):
@@ -386,7 +390,9 @@ def key_caller():
     if not api_key:
         raise refusal
     hashed, stored = hashlib.sha256(api_key.encode()).hexdigest(), api_keys.get(owner, '')
-    attempt(owner if stored else '?', refusal, secrets.compare_digest, hashed, stored)
+    limit('failed sign-ins', count=False)
+    if not secrets.compare_digest(hashed, stored):
+        raise refused(owner if stored else '?', refusal)
     return owner
 
 CALLERS = {'basic': basic_caller, 'bearer': bearer_caller, 'admin': admin_caller, 'key': key_caller}
@@ -408,8 +414,7 @@ app.install(AuthPlugin())
 SCRIPT = ['powershell' if os.name == 'nt' else 'pwsh', '-NoProfile', '-NonInteractive',
           '-ExecutionPolicy', 'Bypass', '-File', str(Path(__file__).with_name('script.ps1'))]
 SECRETS = ['SECRET_KEY', 'API_USERNAME', 'API_PASSWORD', 'DATABASE_URL']  # not for the script
-MAX_OUTPUT = 1024 * 1024  # bytes of stdout, and as many of stderr
-script_slots = Slots(2)
+MAX_OUTPUT, script_slots = 1024 * 1024, Slots(2)  # bytes of stdout, and as many of stderr
 
 @app.get('/data')
 def get_data():
@@ -642,12 +647,10 @@ def missing_name_or_id():
 users = Collection('users', {
     'alice': {'cn': 'alice', 'sn': 'Parker', 'uid': 'Alice', 'givenName': 'Alice',
               'displayName': 'Alice Parker', 'mail': 'alice@dbsentry.com', 'accountLocked': False,
-              'memberOfs': ['cn=Admins,ou=groups,dc=dbsentry,dc=com'],
-              'dn': 'cn=alice,ou=people,dc=dbsentry,dc=com'},
+              'memberOfs': ['cn=Admins,ou=groups,dc=dbsentry,dc=com']},
     'bob': {'cn': 'bob', 'sn': 'Parker', 'uid': 'bob', 'givenName': 'Bob',
             'displayName': 'Bob Parker', 'mail': 'bob@dbsentry.com', 'accountLocked': False,
-            'memberOfs': ['cn=getafix,ou=groups,dc=dbsentry,dc=com'], 'sshPublicKeys': [],
-            'dn': 'cn=bob,ou=people,dc=dbsentry,dc=com'},
+            'memberOfs': ['cn=getafix,ou=groups,dc=dbsentry,dc=com'], 'sshPublicKeys': []},
 }, missing=lambda cn: fail(404, f"User {cn} doesn't exist"))
 accounts.append(users)  # those with a password can sign in
 
@@ -679,8 +682,9 @@ def read_user(required=()):
     return user
 
 def shown(user):
-    """Return what may be seen of a user, which his password is not."""
-    return {field: value for field, value in user.items() if field not in ['password', 'salt']}
+    """Return what may be seen of a user: no password, but his dn, which is made from cn."""
+    seen = {field: value for field, value in user.items() if field not in ['password', 'salt']}
+    return {**seen, 'dn': f'cn={user["cn"]},ou=people,dc=dbsentry,dc=com'}
 
 @app.get('/users', auth='admin')
 def get_users():
@@ -699,8 +703,7 @@ def post_user():
     """Add a user."""
     given = read_user(required=['cn', 'sn'])
     cn = given['cn']
-    user = {'uid': cn, 'memberOfs': [], 'sshPublicKeys': [], 'accountLocked': False, **given,
-            'dn': f'cn={cn},ou=people,dc=dbsentry,dc=com'}
+    user = {'uid': cn, 'memberOfs': [], 'sshPublicKeys': [], 'accountLocked': False, **given}
     with users.lock:
         if cn in users:
             raise fail(409, f'User {cn} exists already')
@@ -817,20 +820,18 @@ def get_health():
 # --- Main -------------------------------------------------------------------------------------
 def answer_and_log(environ, start_response):
     """Answer as app does, and log a line for the request in Common Log Format."""
-    start = time.perf_counter()
-    sent = environ['waitress.client_disconnected'].__self__.requests
-    if len(sent) > 1:  # who sends requests ahead, and reads no answer, would hold a thread for ever
+    start = time.monotonic()
+    sent = environ['waitress.client_disconnected'].__self__.requests  # this one and the next
+    if len(sent) > 1:  # who sends ahead, but never reads, would hold a thread for ever
         sent[0].headers['CONNECTION'] = 'close'
+    body = app(environ, start_response)
     # Quoted, as a line break would forge a line; without the query, which may hold a token.
-    method, path = environ['REQUEST_METHOD'], environ['PATH_INFO']
-    line = f'{quote(method)} {quote(path, encoding="latin-1")} {environ["SERVER_PROTOCOL"]}'
-    def start_and_log(status, headers, exc_info=None):
-        user, size = environ.get('REMOTE_USER', '-'), dict(headers).get('Content-Length', '-')
-        log.info('%s - %s [%s] "%s" %s %s %.1fms', environ['REMOTE_ADDR'], user,
-                 time.strftime('%d/%b/%Y:%H:%M:%S %z'), line, status[:3], size,
-                 (time.perf_counter() - start) * 1000)
-        return start_response(status, headers, exc_info)
-    return app(environ, start_and_log)
+    method, path = environ['REQUEST_METHOD'], environ['bottle.raw_path']
+    log.info('%s - %s [%s] "%s %s %s" %d %s %.1fms', environ['REMOTE_ADDR'],
+             environ.get('REMOTE_USER', '-'), time.strftime('%d/%b/%Y:%H:%M:%S %z'), quote(method),
+             quote(path, encoding='latin-1'), environ['SERVER_PROTOCOL'], response.status_code,
+             dict(response.headerlist).get('Content-Length', '-'), (time.monotonic() - start) * 1e3)
+    return body
 
 def refuse_in_json(error, ident=None):
     """Return the answer, as JSON, to what waitress refuses; its 501 is the client's fault: 400."""
@@ -838,7 +839,7 @@ def refuse_in_json(error, ident=None):
     log.info('- - - [%s] "-" %s - 0.0ms', time.strftime('%d/%b/%Y:%H:%M:%S %z'), status[:3])
     return status, [('Content-Type', JSON)], json.dumps({'message': error.body}).encode()
 waitress.utilities.Error.to_response = refuse_in_json
-waitress.parser.ParsingError = ValueError  # so that GET http://[ gets an answer as well
+waitress.parser.ParsingError = ValueError  # which GET http://[ raises, and waitress would miss
 
 def print_banner(port):
     """Print where the service and its docs are, and how to get a token."""
@@ -857,7 +858,7 @@ def serve(sockets):
     reload = not stopping.is_set()
     stopping.set()
     for one in sockets.values():
-        one.accepting = False  # ends listening; the clients go on
+        one.accepting = False  # ends listening; on a client it means nothing
     deadline = time.monotonic() + 5
     while time.monotonic() < deadline and any(
             getattr(client, 'requests', 0) or getattr(client, 'total_outbufs_len', 0)
@@ -867,8 +868,8 @@ def serve(sockets):
         os.execv(sys.executable, sys.orig_argv)
 
 WAITRESS = {
-    'threads': THREADS,  # more would only take turns, as Python runs one at a time
-    'connection_limit': 400,  # or 100 idle clients would keep out all others
+    'threads': 5,  # two may run scripts and two hash passwords, while one answers all else
+    'connection_limit': 400,  # more where main() may; of 100, idle clients would soon hold all
     'channel_timeout': 30,  # seconds after which who sends nothing makes room
     'cleanup_interval': 5,  # seconds from one look for such clients to the next
     'max_request_header_size': 16 * 1024,  # or a few clients with 256 KiB each fill the memory
@@ -877,8 +878,7 @@ WAITRESS = {
     'trusted_proxy': TRUSTED_PROXY, 'trusted_proxy_headers': 'x-forwarded-for'}
 
 def main():
-    """Read the command line, listen, and serve."""
-    ArgumentParser(description=__doc__, formatter_class=RawTextHelpFormatter).parse_args()
+    """Listen and serve, until asked to stop."""
     logging.basicConfig(stream=sys.stdout, format='%(message)s', level=logging.INFO)
     logging.getLogger('waitress').setLevel(logging.ERROR)  # its lines have paths unquoted
     with suppress(ImportError):  # on Windows
@@ -886,7 +886,7 @@ def main():
         files = min(4096, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
         resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
         WAITRESS['connection_limit'] = files // 3  # each may need one for its body, and its answer
-    sockets = {}  # waitress keeps here all that it listens to
+    sockets = {}  # by file number: what waitress listens to, and its clients
     try:
         waitress.create_server(answer_and_log, map=sockets, host=HOST, port=PORT, **WAITRESS)
     except (OSError, ValueError) as problem:

@@ -138,6 +138,13 @@ class Postgres:
             text=True,
         ).strip()
 
+    def psql(self, database, **kwargs):
+        """Return a running psql."""
+        return subprocess.Popen(
+            [self.programs / 'psql', '-h', '127.0.0.1', '-p', str(self.port), '-U', 'tester',
+             '-d', database, '-q'], env={**os.environ, 'PGPASSWORD': 's3cret/pw'}, text=True,
+            stdout=subprocess.DEVNULL, **kwargs)
+
     def fresh(self, name):
         """Return the url of a new, empty database."""
         self.query(f'CREATE DATABASE {name}')
@@ -251,6 +258,44 @@ def database_away(postgres):
         check(call(process.url, 'PUT', '/films/1', FILM)[0] == 200, 'database back: writes go on')
 
 
+def locked_and_odd(postgres):
+    """Show that nobody waits for ever, and what odd databases lead to."""
+    url = postgres.fresh('locked')
+    with service(DATABASE_URL=url) as process:
+        psql = postgres.psql('locked', stdin=subprocess.PIPE)
+        psql.stdin.write("BEGIN; SELECT * FROM films WHERE key = '' FOR UPDATE;\n")
+        psql.stdin.flush()
+        time.sleep(1)
+        start = time.monotonic()
+        with ThreadPoolExecutor(8) as pool:
+            statuses = {answer[0] for answer in pool.map(
+                lambda _: call(process.url, 'POST', '/films', FILM), range(8))}
+        took = time.monotonic() - start
+        check(statuses == {503} and took < 30,
+              f'locked by another: 8 writes got {statuses} in {took:.0f} seconds')
+        psql.stdin.close()
+        psql.wait(10)
+        status = call(process.url, 'POST', '/films', FILM)[0]
+        check(status == 201, f'the lock is gone: {status}')
+        postgres.query("DELETE FROM films WHERE key = ''", 'locked')
+        for method, path in [('POST', '/films'), ('PUT', '/films/9')]:
+            status = call(process.url, method, path, FILM)[0]
+            check(status == 503, f'the row that writers lock is gone: {method} {path}: {status}')
+    postgres.query("CREATE DATABASE latin ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' "
+                   'TEMPLATE template0')
+    postgres.query("CREATE DATABASE ascii ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' "
+                   'TEMPLATE template0')
+    for name in ['latin', 'ascii']:
+        with service(DATABASE_URL=postgres.url.replace('/postgres', f'/{name}')) as process:
+            film = {**FILM, 'name': '日😀\0'}
+            statuses = [call(process.url, *one)[0] for one in [
+                ('GET', '/films/%E6%97%A5'), ('GET', '/films/%00'), ('POST', '/films', film),
+                ('POST', '/token', {'username': '日😀', 'password': 'x'})]]
+            got = call(process.url, 'GET', '/films/3')[2]['Name']
+            check(statuses == [404, 404, 201, 401] and got == film['name'],
+                  f'a database in {name}: {statuses}')
+
+
 def start_ups(postgres, folder):
     """Show that what can't work ends with one clear line, without the password."""
     damaged, foreign, read_only = (
@@ -282,6 +327,8 @@ def start_ups(postgres, folder):
         ('a driver that is none', 'postgresql+nothing://tester:wr0ng@localhost/x', ''),
         ('no url', 'wr0ng', 'like'),
         ('memory', 'sqlite://', 'like'),
+        ('memory', 'sqlite:///file::memory:?uri=true', 'like'),
+        ('an asynchronous driver', 'postgresql+asyncpg://tester:wr0ng@localhost/x', 'like'),
         ('no packages', 'sqlite:///x.db', 'pip install sqlalchemy'),
     ]:
         python = f'{folder}/bare/bin/python' if what == 'no packages' else sys.executable
@@ -441,6 +488,7 @@ if __name__ == '__main__':
             killed_while_writing(postgres.fresh('killed'), 'PostgreSQL')
             two_processes(f'sqlite:///{folder}/two.db', 'SQLite')
             two_processes(postgres.fresh('two'), 'PostgreSQL')
+            locked_and_odd(postgres)
             database_away(postgres)
             cost(folder)
         finally:
