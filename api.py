@@ -22,7 +22,6 @@ Set API_PASSWORD before other machines may reach the service, as everybody can r
 password here; and put TLS in front of it, or passwords and tokens travel in clear.
 """
 import hashlib
-import itertools
 import json
 import logging
 import os
@@ -155,9 +154,9 @@ class Memory(dict):
     def __init__(self, name, items, missing):
         """Start with these items; missing makes the error for a key that is not there."""
         super().__init__(items)
-        self.missing, self.size = missing, sum(len(json.dumps(item)) for item in items.values())
+        self.name, self.start, self.missing = name, len(items), missing
+        self.size = sum(len(json.dumps(item)) for item in items.values())
         self.lock = threading.RLock()  # to be held where what is written depends on what was read
-        self.numbers = itertools.count(len(items) + 1)
     def __missing__(self, key):
         raise self.missing(key)
     def __setitem__(self, key, item):
@@ -176,16 +175,15 @@ class Table(MutableMapping):
     """The same, but for MAX_SIZE, in a table of DATABASE_URL that other processes may use too."""
     def __init__(self, name, items, missing):
         """Make the table with these items unless there is one; end the program if that fails."""
-        self.missing = missing
+        self.name, self.start, self.missing = name, len(items), missing
         self.rows = sql.Table(
             name, sql.MetaData(), sql.Column('number', sql.Integer, primary_key=True),  # for order
             sql.Column('key', sql.String(64), unique=True), sql.Column('item', sql.JSON))
         self.key, self.item = self.rows.c.key, self.rows.c.item
         self.find = sql.select(self.item).where(self.key == sql.bindparam('wanted'))
-        # The row with the key '' has the last number given; all that write lock it first.
-        self.head = self.rows.update().where(self.key == '')
-        self.hold = self.head.values(item=self.item)  # changes nothing, but locks the row
-        rows = [{'key': key, 'item': item} for key, item in {'': len(items), **items}.items()]
+        # This changes nothing, but locks the row with the key '', which all that write do first.
+        self.hold = self.rows.update().where(self.key == '').values(item=self.item)
+        rows = [{'key': key, 'item': item} for key, item in {'': 'lock', **items}.items()]
         for last_try in False, True:  # as another process may be making it at the same moment
             try:
                 with transaction() as connection:
@@ -207,14 +205,6 @@ class Table(MutableMapping):
             if not connection.execute(self.hold).rowcount:
                 raise sql.exc.NoResultFound('The row of the table that writers lock is gone')
             yield connection
-    @property
-    def numbers(self):
-        """Yield the numbers that were not given yet, by the head row; hold the lock."""
-        while True:
-            with self.lock as connection:
-                number = connection.execute(self.find, {'wanted': ''}).scalar() + 1
-                connection.execute(self.head.values(item=number))
-            yield number
     def get(self, key, default=None):
         """Return an item, or default where there is none."""
         wanted = key if key.isascii() and key.isprintable() and key else ' '  # no key is like ' '
@@ -262,8 +252,12 @@ def transaction():
         own.connection = around
 
 def new_key(collection):
-    """Return the next number that is no key yet, as text; hold the lock until it is used."""
-    return next(key for key in map(str, collection.numbers) if key not in collection)
+    """Return the next number that was no key yet, as text; hold the lock until it is used."""
+    number = numbers.get(collection.name, collection.start) + 1
+    while str(number) in collection:
+        number += 1
+    numbers[collection.name] = number
+    return str(number)
 
 Collection = Table if DATABASE_URL else Memory
 if DATABASE_URL:
@@ -286,6 +280,7 @@ ACCOUNT = {'username': text(1, 1000), 'password': text(1, 1000)}
 DEMO = {'cn': API_USERNAME, 'memberOfs': ['cn=Admins'],  # salt: its tokens end with its password
         'salt': hashlib.sha256((SECRET_KEY + API_PASSWORD).encode()).hexdigest()}
 accounts = [{API_USERNAME: DEMO}]  # who can sign in, by name; a section with users appends them
+numbers = Collection('numbers', {}, KeyError)  # the last that new_key gave, by collection
 api_keys = Collection('api_keys', {}, KeyError)  # hashes, so that no one can use what is stored
 SCRYPT = {'n': 2 ** 14, 'r': 8, 'p': 5}  # the least that OWASP advises: 16 MiB and about 0.2 s
 hash_slots, hash_lock = Slots(2), threading.Lock()  # one hashes, and one may wait for it
@@ -822,7 +817,7 @@ def answer_and_log(environ, start_response):
     """Answer as app does, and log a line for the request in Common Log Format."""
     start = time.monotonic()
     sent = environ['waitress.client_disconnected'].__self__.requests  # this one and the next
-    if len(sent) > 1:  # who sends ahead, but never reads, would hold a thread for ever
+    if len(sent) > 3:  # who sends ahead, but never reads, would hold a thread for ever
         sent[0].headers['CONNECTION'] = 'close'
     body = app(environ, start_response)
     # Quoted, as a line break would forge a line; without the query, which may hold a token.
