@@ -8,6 +8,8 @@
     python test_api.py                     all of them
     python test_api.py Films Users         some classes
     python test_api.py Films.test_delete   one test
+
+TEST_DATABASE_URL in the environment names a database to run them over. All its tables are deleted!
 """
 import base64
 import contextlib
@@ -36,8 +38,13 @@ SETTINGS = ['HOST', 'PORT', 'SECRET_KEY', 'API_USERNAME', 'API_PASSWORD', 'RATE_
             'TRUSTED_PROXY', 'MAX_ITEMS', 'DATABASE_URL', 'SCRIPT_TIMEOUT', 'DEBUG']
 for setting in SETTINGS:
     os.environ.pop(setting, None)  # the tests are of the defaults
-if 'TEST_DATABASE_URL' in os.environ:  # and of this database, whose tables are emptied
+if 'TEST_DATABASE_URL' in os.environ:  # and of this database, whose tables are lost
     os.environ['DATABASE_URL'] = os.environ['TEST_DATABASE_URL']
+    import sqlalchemy
+    engine, tables = sqlalchemy.create_engine(os.environ['DATABASE_URL']), sqlalchemy.MetaData()
+    tables.reflect(engine)
+    tables.drop_all(engine)
+    engine.dispose()
 
 import jwt
 import webtest
@@ -843,6 +850,11 @@ class Films(Case):
 
     def test_list(self):
         self.assertEqual(self.app.get('/films').json, START['films'])
+
+    def test_list_keeps_the_order_in_which_films_came(self):
+        for film_id in ['z', 'a', '10', 'm', '1']:
+            self.app.put_json(f'/films/{film_id}', self.film)
+        self.assertEqual(list(self.app.get('/films').json), ['1', '2', 'z', 'a', '10', 'm'])
 
     def test_list_may_be_empty(self):
         api.films.clear()

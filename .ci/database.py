@@ -328,7 +328,7 @@ def start_ups(postgres, folder):
         ('no url', 'wr0ng', 'like'),
         ('memory', 'sqlite://', 'like'),
         ('memory', 'sqlite:///file::memory:?uri=true', 'like'),
-        ('an asynchronous driver', 'postgresql+asyncpg://tester:wr0ng@localhost/x', 'like'),
+        ('an asynchronous driver', 'postgresql+psycopg_async://tester:wr0ng@localhost/x', 'like'),
         ('no packages', 'sqlite:///x.db', 'pip install sqlalchemy'),
     ]:
         python = f'{folder}/bare/bin/python' if what == 'no packages' else sys.executable
