@@ -890,6 +890,8 @@ def main():
         signal.signal(number, lambda *_: stopping.set())
     print_banner(next(one.effective_port for one in sockets.values() if one.accepting))
     serve(sockets)
+    if DATABASE_URL:
+        engine.dispose()  # SQLite then puts all into its one file
 
 if __name__ == '__main__':
     main()

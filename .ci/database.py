@@ -306,8 +306,14 @@ def start_ups(postgres, folder):
     damaged.write_bytes(b'this is no database' * 1000)
     with contextlib.closing(sqlite3.connect(foreign)) as connection:
         connection.execute('CREATE TABLE films (title TEXT)')
-    with service(DATABASE_URL=f'sqlite:///{read_only}'):
-        pass
+    with service(DATABASE_URL=f'sqlite:///{read_only}') as process:
+        process.send_signal(signal.SIGTERM)
+        process.wait(10)
+    left = sorted(path.name for path in Path(folder).glob('ro.db*'))
+    check(left == ['ro.db'], f'after a stop SQLite has all in one file: {left}')
+    holed = bytearray(Path(read_only).read_bytes())
+    holed[20_000:23_000] = bytes(3000)
+    Path(folder, 'holed.db').write_bytes(holed)
     subprocess.run([sys.executable, '-m', 'venv', f'{folder}/bare'], check=True)
     subprocess.run(
         [f'{folder}/bare/bin/pip', 'install', '-q', '-r', PROJECT / 'requirements.txt'], check=True
@@ -315,6 +321,7 @@ def start_ups(postgres, folder):
     host = f'127.0.0.1:{postgres.port}'
     for what, url, words in [
         ('damaged file', f'sqlite:///{damaged}', 'not a database'),
+        ('file with a hole', f'sqlite:///{folder}/holed.db', 'malformed'),
         ('foreign file', f'sqlite:///{foreign}', 'no such column'),
         ('read-only file', f'sqlite:///file:{read_only}?mode=ro&uri=true', 'readonly'),
         ('missing folder', f'sqlite:///{folder}/none/api.db', 'unable to open'),
