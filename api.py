@@ -867,7 +867,7 @@ WAITRESS = {
     'connection_limit': 400,  # more where main() may; of 100, idle clients would soon hold all
     'channel_timeout': 30,  # seconds after which who sends nothing makes room
     'cleanup_interval': 5,  # seconds from one look for such clients to the next
-    'max_request_header_size': 16 * 1024,  # or a few clients with 256 KiB each fill the memory
+    'max_request_header_size': 32 * 1024,  # or a few clients with 256 KiB each fill the memory
     'max_request_body_size': 2 ** 20,  # beyond MAX_BODY, so that read_body can say 413
     'inbuf_overflow': 16 * 1024,  # what is longer waits in a file, as many may send at once
     'trusted_proxy': TRUSTED_PROXY, 'trusted_proxy_headers': 'x-forwarded-for'}

@@ -147,14 +147,12 @@ def forged_sign_ins():
                       'HS256 ']:
         for end in ['', signature]:
             forged = f'{part({"alg": algorithm, "typ": "JWT"})}.{claims}.{end}'
-            attack('algorithm', request('GET /users', f'Authorization: Bearer {forged}'),
-               431 if len(forged) > 16_000 else 401)
+            attack('algorithm', request('GET /users', f'Authorization: Bearer {forged}'), 401)
     ours = part({'sub': 'admin', 'exp': 9999999999})
     for forged in ['', 'x', '..', '....', f'{head}.{claims}', f'{head}.{claims}.', 'null', 'a b',
                    f'.{claims}.{signature}', f'{head}.{ours}.{signature}', f'{signature}' * 500,
                    f'{part([])}.{claims}.{signature}', '\xff\xfe.\xfd.\xfc']:
-        attack('token', request('GET /users', f'Authorization: Bearer {forged}'),
-               431 if len(forged) > 16_000 else 401)
+        attack('token', request('GET /users', f'Authorization: Bearer {forged}'), 401)
     right = token.split()[-1]
     for header in ['', right, f'Token {right}', f'JWT {right}', f'Basic {right}',
                    f'Bearer\t{right}', 'Bearer', 'Basic', 'Basic !', 'Basic \xff',
