@@ -864,6 +864,7 @@ def serve(sockets):
 
 WAITRESS = {
     'threads': 5,  # two may run scripts and two hash passwords, while one answers all else
+    'send_bytes': 65536,  # or head and body go one by one; waitress is pinned, as it is deprecated
     'connection_limit': 400,  # more where main() may; of 100, idle clients would soon hold all
     'channel_timeout': 30,  # seconds after which who sends nothing makes room
     'cleanup_interval': 5,  # seconds from one look for such clients to the next
