@@ -732,10 +732,11 @@ class WeekendAPI(Case):
         self.assertIn('-NonInteractive', answer.json['output'])
 
     def test_script_does_not_see_the_secrets(self):
-        with mock.patch.dict(os.environ, SECRET_KEY='s' * 32, API_USERNAME='u', API_PASSWORD='p'):
+        with mock.patch.dict(os.environ, SECRET_KEY='s' * 32, API_USERNAME='u', API_PASSWORD='p',
+                             DATABASE_URL='sqlite:///x.db'):
             output = self.run_script('env').json['output']
         self.assertIn('PATH=', output)
-        for name in ['SECRET_KEY', 'API_USERNAME', 'API_PASSWORD']:
+        for name in ['SECRET_KEY', 'API_USERNAME', 'API_PASSWORD', 'DATABASE_URL']:
             self.assertNotIn(name, output)
 
     def test_script_that_fails_is_500(self):
