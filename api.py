@@ -266,8 +266,9 @@ if DATABASE_URL:
         # For PostgreSQL, so that nobody waits for ever; SQLite gives up after 5 seconds by itself.
         limits = {'connect_timeout': 5, 'tcp_user_timeout': 10_000, 'client_encoding': 'utf8',
                   'options': '-c lock_timeout=5s -c idle_in_transaction_session_timeout=10s'}
-        engine = sql.create_engine(DATABASE_URL, pool_pre_ping=True, connect_args=(
-            limits if DATABASE_URL.startswith(('postgresql:', 'postgresql+psycopg')) else {}))
+        engine = sql.create_engine(
+            DATABASE_URL, pool_pre_ping=not DATABASE_URL.startswith('sqlite'),  # a file stays there
+            connect_args=limits if re.match(r'postgresql(\+psycopg2?)?:', DATABASE_URL) else {})
         own = threading.local()  # own.connection: of the transaction that the thread is in
         if re.search('@.*@|//$|:memory:|mode=memory|^[^:]*a(sync|io)', DATABASE_URL):
             raise ValueError  # half a password in the host's place; a database for each thread

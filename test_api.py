@@ -737,7 +737,7 @@ class WeekendAPI(Case):
             output = self.run_script('env').json['output']
         self.assertIn('PATH=', output)
         for name in ['SECRET_KEY', 'API_USERNAME', 'API_PASSWORD', 'DATABASE_URL']:
-            self.assertNotIn(name, output)
+            self.assertNotIn(f'\n{name}=', f'\n{output}')
 
     def test_script_that_fails_is_500(self):
         answer = self.run_script('echo out; echo oops >&2; exit 3', status=500)
