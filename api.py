@@ -303,8 +303,9 @@ def right_password(account, password):
     """Tell whether this is the account's password; to find that it is not takes equally long."""
     if account is DEMO:  # whose password is no hash; bytes, as é makes compare_digest raise
         right = secrets.compare_digest(password.encode(), API_PASSWORD.encode())
-        with suppress(HTTPResponse):  # 503; but a wrong guess is to be counted even then
-            right or hash_password(password)
+        if not right:
+            with suppress(HTTPResponse):  # 503; but a wrong guess is to be counted even then
+                hash_password(password)
         return right
     hashed = hash_password(password, account.get('salt'))['password']
     return secrets.compare_digest(hashed, account.get('password', ''))

@@ -120,6 +120,20 @@ def at_once(work, arguments):
         sys.setswitchinterval(interval)
 
 
+@contextlib.contextmanager
+def slow_lookups():
+    """Let a moment pass between what "key in collection" finds and what is made of it."""
+    contains = api.Collection.__contains__
+
+    def slow(collection, key):
+        found = contains(collection, key)
+        time.sleep(0.0005)
+        return found
+
+    with mock.patch.object(api.Collection, '__contains__', slow):
+        yield
+
+
 def client(address='192.0.2.1'):
     """Return a client at this address, for a thread of its own."""
     return webtest.TestApp(api.app, {'REMOTE_ADDR': address})
@@ -942,15 +956,17 @@ class Films(Case):
         self.assertEqual(list(self.app.get('/films').json), ['2'])
 
     def test_threads_get_no_number_twice(self):
-        places = at_once(lambda _: client().post_json('/films', self.film).headers['Location'],
-                         range(300))
+        with slow_lookups():
+            places = at_once(lambda _: client().post_json('/films', self.film).headers['Location'],
+                             range(300))
         self.assertEqual(len(set(places)), 300)
         self.assertEqual(len(api.films), 302)
 
     def test_threads_put_a_new_film_once(self):
         for number in range(20):
-            statuses = at_once(lambda _, n=number: client().put_json(
-                f'/films/new{n}', self.film).status_int, range(12))
+            with slow_lookups():
+                statuses = at_once(lambda _, n=number: client().put_json(
+                    f'/films/new{n}', self.film).status_int, range(12))
             self.assertEqual(sorted(statuses), [200] * 11 + [201])
 
     def test_threads_delete_a_film_once(self):
@@ -1109,13 +1125,16 @@ class Records(Case):
 
     def test_threads_register_a_name_once(self):
         for number in range(20):
-            statuses = at_once(lambda _, n=number: client().post(
-                f'/api/generate_key/name{n}', expect_errors=True).status_int, range(12))
+            with slow_lookups():
+                statuses = at_once(lambda _, n=number: client().post(
+                    f'/api/generate_key/name{n}', expect_errors=True).status_int, range(12))
             self.assertEqual(sorted(statuses), [201] + [409] * 11)
 
     def test_threads_get_no_id_twice(self):
-        ids = at_once(lambda _: client().post_json('/api/create', {'value1': 'x'}, headers=self.key)
-                      .json['record_info']['id'], range(300))
+        with slow_lookups():
+            ids = at_once(lambda _: client().post_json(
+                '/api/create', {'value1': 'x'}, headers=self.key).json['record_info']['id'],
+                range(300))
         self.assertEqual(sorted(ids), list(range(6, 306)))
 
     def test_threads_lose_no_change(self):
@@ -1243,9 +1262,10 @@ class Users(Case):
 
     def test_threads_add_a_user_once(self):
         for number in range(20):
-            statuses = at_once(lambda _, n=number: client().post_json(
-                '/users', {'cn': f'user{n}', 'sn': 'x'}, headers=self.bearer,
-                expect_errors=True).status_int, range(12))
+            with slow_lookups():
+                statuses = at_once(lambda _, n=number: client().post_json(
+                    '/users', {'cn': f'user{n}', 'sn': 'x'}, headers=self.bearer,
+                    expect_errors=True).status_int, range(12))
             self.assertEqual(sorted(statuses), [201] + [409] * 11)
 
     def test_threads_lose_no_change(self):
@@ -1378,9 +1398,10 @@ class Courses(Case):
 
     def test_threads_add_a_course_once(self):
         for number in range(20):
-            statuses = at_once(lambda _, n=number: client().post_json(
-                '/courses', {**self.course, 'code': f'C{n}'}, headers=self.bearer,
-                expect_errors=True).status_int, range(12))
+            with slow_lookups():
+                statuses = at_once(lambda _, n=number: client().post_json(
+                    '/courses', {**self.course, 'code': f'C{n}'}, headers=self.bearer,
+                    expect_errors=True).status_int, range(12))
             self.assertEqual(sorted(statuses), [201] + [409] * 11)
 
     def test_threads_lose_no_change(self):
