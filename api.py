@@ -37,9 +37,10 @@ from argparse import ArgumentParser, RawTextHelpFormatter
 from collections import deque
 from collections.abc import MutableMapping
 from contextlib import contextmanager, nullcontext, suppress
-from functools import partial
+from functools import lru_cache, partial
+from itertools import islice
 from pathlib import Path
-from urllib.parse import parse_qsl, quote
+from urllib.parse import parse_qsl, quote, urlencode
 
 import bottle
 import jwt
@@ -348,6 +349,12 @@ def make_token(account):
     claims = {'sub': account['cn'], 'salt': account.get('salt'), 'iat': now, 'exp': now + LIFETIME}
     return jwt.encode(claims, SECRET_KEY, algorithm='HS256')
 
+@lru_cache(1000)  # as a signature takes longer to check than all else that a request needs
+def read_token(token):
+    """Return the claims of a token that we signed; raise jwt.InvalidTokenError."""
+    # The algorithm is ours to choose, not the token's; and without exp it would never end.
+    return jwt.decode(token, SECRET_KEY, ['HS256'], options={'require': ['exp', 'sub']})
+
 def basic_caller():
     """Return the name of who signs in by HTTP Basic (RFC 7617); raise 401, 429 or 503."""
     refusal = fail(401, 'Please sign in with user name and password', {'WWW-Authenticate': BASIC})
@@ -361,11 +368,11 @@ def bearer_caller():
     scheme, _, token = request.get('HTTP_AUTHORIZATION', '').partition(' ')
     token = token if scheme.lower() == 'bearer' else ''
     with suppress(jwt.InvalidTokenError, RecursionError):
-        # The algorithm is ours to choose, not the token's; and without exp it would never end.
-        claims = jwt.decode(token, SECRET_KEY, ['HS256'], options={'require': ['exp', 'sub']})
+        claims = read_token(token)
         account = find_account(claims['sub'])
         # The salt is new with each password, and ends the tokens of an older one.
-        if account and claims.get('salt', DEMO['salt']) == account.get('salt'):
+        if (account and claims.get('salt', DEMO['salt']) == account.get('salt')
+                and int(claims['exp']) > time.time()):  # as the claims may be an hour old
             return claims['sub']
     error = ', error="invalid_token"' if token else ''
     raise fail(401, 'A valid bearer token is needed', {'WWW-Authenticate': BEARER + error})
@@ -815,6 +822,15 @@ def get_health():
     return {'status': 'ok'}
 
 # --- Main -------------------------------------------------------------------------------------
+lines = deque()  # of the access log, gathered, as to write each by itself takes longest of all
+LOG_EVERY = 0 if sys.stdout.isatty() else 0.5  # seconds; who looks on wants to see it at once
+
+def write_log():
+    """Write the lines that have gathered; return the time."""
+    if lines:
+        log.info('\n'.join(lines.popleft() for _ in range(len(lines))))
+    return time.monotonic()
+
 def answer_and_log(environ, start_response):
     """Answer as app does, and log a line for the request in Common Log Format."""
     start = time.monotonic()
@@ -824,19 +840,23 @@ def answer_and_log(environ, start_response):
     body = app(environ, start_response)
     # Quoted, as a line break would forge a line; without the query, which may hold a token.
     method, path = environ['REQUEST_METHOD'], environ['bottle.raw_path']
-    log.info('%s - %s [%s] "%s %s %s" %d %s %.1fms', environ['REMOTE_ADDR'],
-             environ.get('REMOTE_USER', '-'), time.strftime('%d/%b/%Y:%H:%M:%S %z'), quote(method),
-             quote(path, encoding='latin-1'), environ['SERVER_PROTOCOL'], response.status_code,
-             dict(response.headerlist).get('Content-Length', '-'), (time.monotonic() - start) * 1e3)
+    lines.append('%s - %s [%s] "%s %s %s" %d %s %.1fms' % (
+        environ['REMOTE_ADDR'], environ.get('REMOTE_USER', '-'),
+        time.strftime('%d/%b/%Y:%H:%M:%S %z'), quote(method), quote(path, encoding='latin-1'),
+        environ['SERVER_PROTOCOL'], response.status_code,
+        response.get_header('Content-Length', '-'), (time.monotonic() - start) * 1e3))
     return body
 
 def refuse_in_json(error, ident=None):
     """Return the answer, as JSON, to what waitress refuses; its 501 is the client's fault: 400."""
     status = '400 Bad Request' if error.code == 501 else f'{error.code} {error.reason}'
-    log.info('- - - [%s] "-" %s - 0.0ms', time.strftime('%d/%b/%Y:%H:%M:%S %z'), status[:3])
+    lines.append(time.strftime(f'- - - [%d/%b/%Y:%H:%M:%S %z] "-" {status[:3]} - 0.0ms'))
     return status, [('Content-Type', JSON)], json.dumps({'message': error.body}).encode()
 waitress.utilities.Error.to_response = refuse_in_json
 waitress.parser.ParsingError = ValueError  # which GET http://[ raises, and waitress would miss
+close = waitress.task.Task.set_close_on_finish  # which waitress would call after each 204 too
+waitress.task.Task.set_close_on_finish = lambda task: (task.has_body or task.version == '1.0' or
+    task.request.headers.get('CONNECTION', '').lower() == 'close') and close(task)
 
 def print_banner(port):
     """Print where the service and its docs are, and how to get a token."""
@@ -849,9 +869,12 @@ def print_banner(port):
 
 def serve(sockets):
     """Answer (by poll: select crashes above 1,024 files) until asked to stop, or DEBUG reloads."""
+    written = write_log()
     while not (stopping.is_set()
                or DEBUG and os.path.exists(__file__) and os.stat(__file__).st_mtime != SAVED):
         waitress.wasyncore.loop(timeout=0.2, use_poll=True, map=sockets, count=1)
+        if time.monotonic() - written >= LOG_EVERY:
+            written = write_log()
     reload = not stopping.is_set()
     stopping.set()
     for one in sockets.values():
@@ -861,6 +884,7 @@ def serve(sockets):
             getattr(client, 'requests', 0) or getattr(client, 'total_outbufs_len', 0)
             for client in sockets.values()):  # not answered, or not yet sent
         waitress.wasyncore.loop(timeout=0.05, use_poll=True, map=sockets, count=1)
+    write_log()
     if reload:
         os.execv(sys.executable, sys.orig_argv)
 

@@ -1742,6 +1742,17 @@ class Main(Case):
                 self.assertIn('message', json.loads(body))
             self.assertEqual(fetch(process.url + '/health')[0], 200)
 
+    def test_answers_without_a_body_leave_the_connection_open(self):
+        with service() as process:
+            options = b'OPTIONS /films HTTP/1.%d\r\n%s\r\n'
+            get = b'GET /health HTTP/1.1\r\nConnection: close\r\n\r\n'
+            for first, answers in [(options % (1, b''), 2), (options % (0, b''), 1),
+                                   (options % (1, b'Connection: Keep-Alive\r\n'), 2),
+                                   (options % (1, b'Connection: Close\r\n'), 1)]:
+                received = raw(process.url, first + get)
+                self.assertEqual(received.count(b'HTTP/1.'), answers, first)
+                self.assertNotIn(b'Content-Length', received.split(b'\r\n\r\n')[0])
+
     def test_chunked_bodies(self):
         with service() as process:
             host = process.url.split('//')[1]
