@@ -32,10 +32,10 @@ import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from unittest import mock
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 SETTINGS = ['HOST', 'PORT', 'SECRET_KEY', 'API_USERNAME', 'API_PASSWORD', 'RATE_LIMIT',
-            'TRUSTED_PROXY', 'MAX_ITEMS', 'DATABASE_URL', 'SCRIPT_TIMEOUT', 'DEBUG']
+            'TRUSTED_PROXY', 'MAX_ITEMS', 'CORS_ORIGIN', 'DATABASE_URL', 'SCRIPT_TIMEOUT', 'DEBUG']
 for setting in SETTINGS:
     os.environ.pop(setting, None)  # the tests are of the defaults
 if 'TEST_DATABASE_URL' in os.environ:  # and of this database, whose tables are lost
@@ -229,7 +229,7 @@ class Foundation(Case):
         self.assertEqual(len(api.films), 2)
 
     def test_faults_are_500_without_a_traceback(self):
-        with mock.patch.object(api.films, 'copy', side_effect=ZeroDivisionError('secret')):
+        with mock.patch.object(api.films, 'page', side_effect=ZeroDivisionError('secret')):
             answer = self.app.get('/films', status=500, expect_errors=True)
         self.assertEqual(answer.json, {'message': 'Internal Server Error'})
 
@@ -239,7 +239,7 @@ class Foundation(Case):
         self.assertEqual([api.new_key(collection) for _ in range(3)], ['2', '5', '6'])
 
     def test_auth_that_is_misspelt_does_not_open_a_route(self):
-        with self.assertRaises(KeyError):
+        with self.assertRaises(AttributeError):
             api.AuthPlugin().apply(lambda: 'in', mock.Mock(config={'auth': 'baerer'}))
 
 
@@ -700,6 +700,291 @@ class Limits(Case):
             for number in range(20):
                 del films[str(number)]
         self.assertEqual((len(films), films.size), (0, 0))
+
+
+class Listings(Case):
+    """The query of /films, /api/list, /users and /courses."""
+
+    def setUp(self):
+        super().setUp()
+        for number, (name, year) in enumerate(
+                [('Zodiac', 2007), ('alien', 1979), ('Alien', 1979), ('Éloge', 2001)], 3):
+            film = {'name': name, 'year': year, 'month': 'May'}
+            self.app.put_json(f'/films/{number}', film, status=201)
+
+    def films(self, query, total, headers=None):
+        """Return the ids that a listing of films has, which of so many are one page."""
+        answer = self.app.get(f'/films?{query}', headers=headers)
+        self.assertEqual(answer.headers['X-Total-Count'], str(total), query)
+        return ' '.join(answer.json)
+
+    def links(self, query):
+        """Return the pages that the Link of a listing of films names, by their relation."""
+        link = self.app.get(f'/films{query}').headers['Link']
+        self.assertRegex(link, r'^<[^<>"\s]+>; rel="\w+"(, <[^<>"\s]+>; rel="\w+")*$')
+        return {name: page for page, name in re.findall(r'<(.*?)>; rel="(\w+)"', link)}
+
+    def test_without_a_query_all_is_as_it_was(self):
+        self.assertEqual(self.films('', 6), '1 2 3 4 5 6')
+        self.assertEqual(self.app.get('/films').headers['Link'], '</films?limit=100&offset=0>; '
+                         'rel="first", </films?limit=100&offset=0>; rel="last"')
+        for path, total in [('/api/list', '5'), ('/users', '2'), ('/courses', '2')]:
+            answer = self.app.get(path, headers=self.bearer)
+            self.assertEqual(answer.headers['X-Total-Count'], total)
+            self.assertIn('Link', self.app.head(path, headers=self.bearer).headers)
+
+    def test_a_page_has_100_items_if_no_limit_is_given(self):
+        for number in range(100):
+            api.films[f'x{number}'] = START['films']['1']
+        self.assertEqual(len(self.films('', 106).split()), 100)
+        self.assertEqual(self.films('offset=100', 106), 'x94 x95 x96 x97 x98 x99')
+        self.assertEqual(len(self.films('limit=1000', 106).split()), 106)
+
+    def test_limit_and_offset(self):
+        for query, page in [('limit=2', '1 2'), ('limit=2&offset=4', '5 6'), ('offset=5', '6'),
+                            ('limit=1&offset=2', '3'), ('offset=6', ''), ('offset=999999999', ''),
+                            ('limit=1000', '1 2 3 4 5 6'), ('limit=4&offset=3', '4 5 6')]:
+            self.assertEqual(self.films(query, 6), page, query)
+            self.assertEqual(self.films(f'{query}&sort=Name', 6).count(' '), page.count(' '))
+
+    def test_links_lead_over_all_pages(self):
+        for query in ['?limit=2', '?limit=4&sort=-Year,Name', '?limit=1&q=e', '?limit=5&offset=0',
+                      '?limit=1&Name=%C3%89loge', '?limit=3&Month=May&q=l']:
+            every = list(self.app.get(f'/films{query}'.replace('limit', 'x', 0)).json)
+            forward, page = [], self.links(query)['first']
+            while page:
+                last, found = page, list(self.app.get(page).json)
+                forward += found
+                page = self.links(page.removeprefix('/films')).get('next')
+            self.assertEqual(last, self.links(query)['last'], query)
+            self.assertEqual(forward[:len(every)], every)
+            self.assertEqual(len(forward), len(set(forward)))
+            back, page = [], last
+            while page:
+                back = list(self.app.get(page).json) + back
+                page = self.links(page.removeprefix('/films')).get('prev')
+            self.assertEqual(back, forward)
+
+    def test_links_of_odd_pages(self):
+        def pages(**offsets):
+            return {name: f'/films?limit=4&offset={offset}' for name, offset in offsets.items()}
+        self.assertEqual(self.links('?limit=4&offset=1'), pages(first=0, prev=0, next=5, last=4))
+        self.assertEqual(self.links('?limit=4&offset=5'), pages(first=0, prev=1, last=4))
+        self.assertEqual(self.links('?limit=4&offset=70'), pages(first=0, prev=4, last=4))
+        self.assertEqual(self.links('?limit=4&q=nowhere'), {
+            name: '/films?limit=4&q=nowhere&offset=0' for name in ['first', 'last']})
+
+    def test_sort(self):
+        for query, order in [('Name', '5 2 1 3 4 6'), ('-Name', '6 4 3 1 2 5'),
+                             ('Year', '4 5 6 3 1 2'), ('-Year', '1 2 3 6 4 5'),
+                             ('Year,Name', '5 4 6 3 2 1'), ('-Year,Name', '2 1 3 6 5 4'),
+                             ('Year,-Name', '4 5 6 3 1 2'), ('Month,-Year,Name', '2 1 3 6 5 4'),
+                             ('Year,Year', '4 5 6 3 1 2')]:
+            self.assertEqual(self.films(f'sort={query}', 6), order, query)
+            self.assertEqual(self.films(f'sort={query}&limit=2&offset=1', 6),
+                             ' '.join(order.split()[1:3]))
+
+    def test_sort_where_a_field_is_null_or_missing(self):
+        api.records['2'] = {**api.records['2'], 'value2': None, 'value1': None, 'value3': None}
+        for field in ['value1', 'value2', 'value3']:
+            for sort, place in [(field, 0), (f'-{field}', 4)]:
+                records = self.app.get(f'/api/list?sort={sort}').json
+                self.assertEqual(records[place]['id'], 2, sort)
+        api.users['zoe'] = {'cn': 'zoe', 'sn': 'x'}
+        users = self.app.get('/users?sort=mail', headers=self.bearer).json
+        self.assertEqual([user['cn'] for user in users], ['zoe', 'alice', 'bob'])
+
+    def test_q_looks_into_every_text(self):
+        for query, found in [('ALIEN', '4 5'), ('%C3%A9loge', '6'), ('%C3%89LOGE', '6'),
+                             ('may', '3 4 5 6'), ('2007', ''), ('e', '1 2 4 5 6'),
+                             ('infinity+war', '1'), ('%25', ''), ('_', ''), ('%5C', ''),
+                             ('.', ''), ('*', ''), ('None', ''), ('%00', ''),
+                             ("'", ''), ('May%0A', ''), ('%F0%9F%98%80', '')]:
+            self.assertEqual(self.films(f'q={query}', len(found.split())), found, query)
+        users = self.app.get('/users?q=GETAFIX', headers=self.bearer).json  # in a list of texts
+        self.assertEqual([user['cn'] for user in users], ['bob'])
+
+    def test_values_of_fields(self):
+        for query, found in [('Year=1979', '4 5'), ('Year=2018&Month=March', '1'),
+                             ('Name=alien', '4'),
+                             ('Year=2018.0', '1 2'), ('Name=Alie', ''), ('Year=2000', ''),
+                             ('Name=Ant+Man+and+the+Wasp', '2'), ('Name=%C3%89loge', '6'),
+                             ('Month=May&q=Z&sort=-Year', '3')]:
+            self.assertEqual(self.films(query, len(found.split())), found, query)
+
+        def ids(query):
+            return [record['id'] for record in self.app.get(f'/api/list?{query}').json]
+        self.assertEqual(ids('value3=false'), [2, 4])
+        self.assertEqual(ids('value3=true&sort=-id'), [5, 3, 1])
+        self.assertEqual(ids('value2=88239244423.21'), [2, 4])
+        self.assertEqual(ids('id=3'), [3])
+        self.assertEqual(ids('timestamp=6789998212'), [3])
+        self.assertEqual(ids('lastmodifiedby=loki'), [4])
+
+        def names(query):
+            return [user['cn'] for user in
+                    self.app.get(f'/users?{query}', headers=self.bearer).json]
+        self.assertEqual(names('sn=Parker'), ['alice', 'bob'])
+        self.assertEqual(names('memberOfs=cn%3DAdmins%2Cou%3Dgroups%2Cdc%3Ddbsentry%2Cdc%3Dcom'),
+                         ['alice'])
+        self.assertEqual(names('dn=cn%3Dbob%2Cou%3Dpeople%2Cdc%3Ddbsentry%2Cdc%3Dcom'), ['bob'])
+        self.assertEqual(names('accountLocked=false'), ['alice', 'bob'])
+        api.users['bob'] = {**api.users['bob'], 'sshPublicKeys': [ED25519]}
+        self.assertEqual(names(f'sshPublicKeys={quote(ED25519, safe="")}'), ['bob'])
+        courses = self.app.get('/courses?instructor=Andrew+Ng&sort=name', headers=self.bearer).json
+        self.assertEqual([course['code'] for course in courses['courses']], ['CSE465'])
+
+    def test_a_value_that_no_item_can_have_is_400(self):
+        for path, query in [
+                ('/films', 'Year=soon'), ('/films', 'Year='), ('/films', 'Year=1800'),
+                ('/films', 'Year=true'), ('/films', 'Year=2018.5'), ('/films', 'Month=may'),
+                ('/films', 'Year=' + '%5B' * 9000), ('/films', 'Year=' + '1' * 5000),
+                ('/api/list', 'value3=1'), ('/api/list', 'value3=True'), ('/api/list', 'id=x'),
+                ('/api/list', 'value2=false'), ('/api/list', 'value2=%221%22'),
+                ('/users', 'accountLocked=yes'), ('/users', 'mail=bob'), ('/users', 'cn=a%20b'),
+                ('/courses', 'code=a%2Fb'), ('/courses', 'name=')]:
+            answer = self.app.get(f'{path}?{query}', headers=self.bearer, status=400)
+            self.refused(answer, query.partition('=')[0])
+
+    def test_unknown_parameters_are_400_and_the_known_ones_are_listed(self):
+        for path, fields in [
+                ('/films', 'Name Year Month'), ('/courses', 'code name instructor'),
+                ('/api/list', 'id timestamp value1 value2 value3 creationdate lastmodifiedby'),
+                ('/users', 'cn sn uid givenName displayName mail memberOfs accountLocked dn')]:
+            for query in ['x=1', 'year=2018', 'Limit=1', 'limit=1&x', 'password=x', 'salt=x',
+                          'q+=x', 'limit%00=1', '_limit=1', 'sort%5B%5D=cn', '%C3%A9=1',
+                          'limit;q=1', '=1']:
+                name = unquote(query.split('&')[-1].partition('=')[0].replace('+', ' '))
+                answer = self.app.get(f'{path}?{query}', headers=self.bearer, status=400)
+                known = ['limit', 'offset', 'sort', 'q', *fields.split()]
+                self.refused(answer, f'{name} is unknown', *known)
+                self.assertNotIn('password,', answer.json['message'])
+
+    def test_parameters_that_are_there_twice_are_400(self):
+        for query in ['limit=1&limit=1', 'q=a&q=b', 'Year=2018&Year=2018',
+                      'sort=Name&q=a&sort=Year', 'offset=0&limit=1&%6Fffset=0']:
+            answer = self.app.get(f'/films?{query}', status=400)
+            self.refused(answer, 'twice', 'limit, offset, q, Name, Year, Month, sort')
+
+    def test_bad_limits_offsets_and_orders_are_400(self):
+        for name, values in {
+                'limit': ['0', '-1', '1001', '', 'x', '1.0', '1e2', '01', '%2B1', '1_0', 'true',
+                          'null', '%EF%BC%91', '9' * 5000, '%5B1%5D', 'NaN', '%5B' * 9000],
+                'offset': ['-1', '', 'x', '1.5', '1000000000', '9' * 30, '9' * 5000, 'Infinity'],
+                'sort': ['', 'name', 'x', '-', '--Year', 'Year,', ',Year', 'Year+', '+Year',
+                         'Year;Name', 'password', 'Year,x', 'Name%00'],
+                'q': ['', 'x' * 1001]}.items():
+            for value in values:
+                self.refused(self.app.get(f'/films?{name}={value}', status=400), name)
+        self.refused(self.app.get('/users?sort=salt', headers=self.bearer, status=400), 'sort')
+
+    def test_a_query_that_is_not_utf8_is_400(self):
+        for query in ['q=%FF', '%FF=1', 'Name=%ED%A0%80', 'q=%C3', 'sort=%80']:
+            self.refused(self.app.get(f'/films?{query}', status=400), 'UTF-8')
+        for query in ['q=\xe9', '\xc3\xa9=1']:  # as bytes that are not percent-encoded
+            request = webtest.TestRequest.blank('/films')
+            request.environ['QUERY_STRING'] = query
+            self.refused(self.app.do_request(request, 400), 'UTF-8')
+
+    def test_hashes_are_not_searched(self):
+        self.app.patch_json('/users/bob', {'password': 'correct horse'}, headers=self.bearer)
+        for secret in [api.users['bob']['password'], api.users['bob']['salt']]:
+            self.assertEqual(self.app.get(f'/users?q={secret}', headers=self.bearer).json, [])
+
+    def test_only_the_page_is_read(self):
+        with mock.patch.object(api.films, 'page', wraps=api.films.page) as page:
+            self.films('', 6)
+            self.films('limit=2&offset=3', 6)
+            self.assertEqual(page.mock_calls, [mock.call(0, 100), mock.call(3, 5)])
+
+    def test_threads_see_whole_pages(self):
+        def work(number):
+            film = {'name': 'Dune', 'year': 2021, 'month': 'October'}
+            app = client()
+            app.put_json(f'/films/n{number}', film)
+            self.assertEqual(len(app.get('/films?limit=5&offset=1').json), 5)
+            self.assertEqual(list(app.get('/films?sort=Year&limit=2').json), ['4', '5'])
+            app.delete(f'/films/n{number}')
+        at_once(work, range(200))
+        self.assertEqual(self.films('', 6), '1 2 3 4 5 6')
+
+
+class Browsers(Case):
+    """CORS_ORIGIN, and what pages may do."""
+
+    def setUp(self):
+        super().setUp()
+        for patch in [mock.patch.object(api, 'CORS_ORIGIN', ['https://a.example', 'http://b:80'])]:
+            patch.start()
+            self.addCleanup(patch.stop)
+        api.app.add_hook('after_request', api.allow_origin)
+        self.addCleanup(api.app.remove_hook, 'after_request', api.allow_origin)
+
+    def test_named_origins_may_read_every_answer(self):
+        with mock.patch.object(api.courses, 'page', side_effect=ZeroDivisionError):
+            for origin in ['https://a.example', 'http://b:80']:
+                for method, path, status in [
+                        ('GET', '/films', 200), ('HEAD', '/films', 200), ('GET', '/films/x', 404),
+                        ('GET', '/nowhere', 404), ('POST', '/health', 405), ('GET', '/users', 401),
+                        ('POST', '/films', 415), ('GET', '/films/%FF', 400), ('GET', '/docs', 308),
+                        ('DELETE', '/films/1', 204), ('GET', '/docs/index.html', 200),
+                        ('OPTIONS', '/films', 204), ('GET', '/courses', 500)]:
+                    api.films['1'] = START['films']['1']
+                    headers = self.bearer if path == '/courses' else {}
+                    answer = self.app.request(path, method=method, status=status,
+                                              headers={'Origin': origin, **headers},
+                                              expect_errors=status == 500)
+                    self.assertEqual(answer.headers['Access-Control-Allow-Origin'], origin, path)
+                    self.assertEqual(answer.headers.getall('Vary'), ['Origin'], path)
+                    self.assertEqual(answer.headers['Access-Control-Expose-Headers'],
+                                     'Link, Location, X-Total-Count')
+                    self.assertNotIn('Access-Control-Allow-Credentials', answer.headers)
+
+    def test_other_origins_may_not(self):
+        for origin in ['https://b.example', 'https://a.example.evil.example', 'null', '*', '',
+                       'http://b', 'http://a.example', 'https://a.example:443', 'https://A.example',
+                       'é', '\xff',
+                       'https://a.example http://b:80', 'https://a.exampl']:
+            for method, path in [('GET', '/films'), ('GET', '/nowhere'), ('OPTIONS', '/films/1')]:
+                answer = self.app.request(path, method=method, expect_errors=True, headers={
+                    'Origin': origin, 'Access-Control-Request-Method': 'PUT'})
+                self.assertEqual(answer.headers['Vary'], 'Origin')
+                self.assertEqual([name for name in answer.headers if 'Access-Control' in name], [])
+        self.assertEqual(self.app.get('/films').headers['Vary'], 'Origin')  # no Origin at all
+
+    def test_preflights_are_204(self):
+        for path in ['/films/1', '/users', '/users/x', '/courses/x', '/api/modify/1', '/token']:
+            answer = self.app.options(path, status=204, headers={
+                'Origin': 'https://a.example', 'Access-Control-Request-Method': 'PATCH',
+                'Access-Control-Request-Headers': 'api-key,authorization,content-type'})
+            self.assertEqual(answer.body, b'')
+            self.assertGreater(int(answer.headers['Access-Control-Max-Age']), 0)
+            self.assertEqual(answer.headers['Access-Control-Allow-Headers'].lower().split(', '),
+                             ['authorization', 'content-type', 'api-key'])
+            for method in ['PUT', 'PATCH', 'DELETE', 'POST', 'GET', 'HEAD']:
+                self.assertIn(method, answer.headers['Access-Control-Allow-Methods'].split(', '))
+            self.assertIn('OPTIONS', answer.headers['Allow'])
+
+    def test_root_varies_by_both(self):
+        self.assertEqual(self.app.get('/').headers.getall('Vary'), ['Accept', 'Origin'])
+
+    def test_pages_of_other_origins_change_nothing(self):
+        film = {'name': 'Dune', 'year': 2021, 'month': 'October'}
+        for headers in [{'Sec-Fetch-Site': 'cross-site', 'Origin': 'https://evil.example'},
+                        {'Sec-Fetch-Site': 'same-site', 'Origin': 'http://127.0.0.1:8000'},
+                        {'Sec-Fetch-Site': 'cross-site', 'Origin': 'null'},
+                        {'Sec-Fetch-Site': 'cross-site'}]:
+            for method, path in [('POST', '/films'), ('PUT', '/films/1'), ('DELETE', '/films/1'),
+                                 ('POST', '/api/generate_key/eve'), ('POST', '/token')]:
+                answer = self.app.request(path, method=method, headers=headers, status=403)
+                self.refused(answer, 'CORS_ORIGIN')
+            self.refused(self.app.post('/films', film, headers=headers, status=403), 'pages')
+            self.app.get('/films', headers=headers)
+        self.assertEqual(api.films, START['films'])
+        for headers in [{'Sec-Fetch-Site': 'same-origin', 'Origin': 'http://localhost'}, {},
+                        {'Sec-Fetch-Site': 'none'}, {'Origin': 'https://evil.example'},
+                        {'Sec-Fetch-Site': 'cross-site', 'Origin': 'https://a.example'}]:
+            self.app.post('/films', film, headers=headers, status=201)
 
 
 # --- Weekend API ------------------------------------------------------------------------------
@@ -1575,6 +1860,18 @@ class Main(Case):
                 fetch(f'http://127.0.0.1:{port}/health')
                 self.assertEqual('WARNING' in process.stdout.readline(), warned)
 
+    def test_pages_may_read_nothing_unless_their_origin_is_named(self):
+        for environment, allowed in [({}, None), ({'CORS_ORIGIN': ''}, None),
+                                     ({'CORS_ORIGIN': 'https://a.example'}, 'https://a.example'),
+                                     ({'CORS_ORIGIN': 'http://[::1]:8 https://a.example'},
+                                      'https://a.example')]:
+            with service(**environment) as process:
+                request = urllib.request.Request(f'{process.url}/films/1', headers={
+                    'Origin': 'https://a.example'})
+                with urllib.request.urlopen(request, timeout=10) as answer:
+                    self.assertEqual(answer.headers['Access-Control-Allow-Origin'], allowed)
+                    self.assertEqual(answer.headers['Vary'], allowed and 'Origin')
+
     def test_help_lists_every_setting(self):
         manual = subprocess.check_output([sys.executable, HERE / 'api.py', '--help'], text=True)
         for name in SETTINGS:
@@ -1589,6 +1886,8 @@ class Main(Case):
                 'API_USERNAME': [''], 'API_PASSWORD': [''], 'HOST': ['', 'no such host'],
                 'SCRIPT_TIMEOUT': ['', 'abc', '0', '-1', 'nan', 'inf'],
                 'RATE_LIMIT': ['', 'abc', '-1', '1001', '1.5'], 'MAX_ITEMS': ['', 'abc', '0', '-1'],
+                'CORS_ORIGIN': ['*', 'null', 'a.example', 'https://a.example/', 'HTTPS://A.example',
+                                'https://a.example,https://b.example', 'https://é.example'],
                 'TRUSTED_PROXY': ['', 'caddy', '10.0.0.0/8', 'None']}.items():
             for value in values:
                 line = self.failed_start(**{name: value})
@@ -1632,7 +1931,7 @@ class Main(Case):
             account = {'username': 'admin', 'password': api.DEMO_PASSWORD}
             token = fetch(process.url + '/token', account)[1]['access_token']
             key = fetch(process.url + '/api/generate_key/tony')[1]['api_key']
-            fetch(f'{process.url}/courses?token={token}',
+            fetch(f'{process.url}/courses/CSE115?token={token}',
                   headers={'Authorization': f'Bearer {token}', 'Referer': token})
             fetch(process.url + '/api/create', {'value1': 'x'}, {'api-key': key})
             fetch(process.url + '/films/a%0A127.0.0.1%20-%20%22%C3%A9')
@@ -1644,7 +1943,7 @@ class Main(Case):
         found = [re.fullmatch(pattern, line).groups()[:3] for line in lines[:5]]
         self.assertEqual(found, [
             ('-', 'POST /token', '200'), ('-', 'GET /api/generate_key/tony', '201'),
-            ('admin', 'GET /courses', '200'), ('tony', 'POST /api/create', '201'),
+            ('admin', 'GET /courses/CSE115', '200'), ('tony', 'POST /api/create', '201'),
             ('-', 'GET /films/a%0A127.0.0.1%20-%20%22%C3%A9', '404')])
         self.assertRegex(lines[5], r'^- - - \[.+\] "-" 400 - 0\.0ms$')
         for secret in [token, key, api.DEMO_PASSWORD]:

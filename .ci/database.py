@@ -33,6 +33,8 @@ SECTIONS = [
     'Records',
     'Users',
     'Courses',
+    'Listings',
+    'Browsers',
     'Docs',
 ]
 FILM = {'name': 'Dune', 'year': 2021, 'month': 'October'}
