@@ -135,17 +135,18 @@ def save_screenshot(path):
     browser.save_screenshot(path)
 
 
-with tempfile.TemporaryDirectory() as folder:
-    pwsh = Path(folder, 'pwsh')
-    pwsh.write_text('#!/bin/sh\necho a report of the stand-in\n')
-    pwsh.chmod(0o755)
-    browser = start_browser(Path(folder, 'profile'))
-    try:
-        with service(PATH=f'{folder}:{os.environ["PATH"]}') as process:
-            use_the_page(process.url)
-            check_console_and_requests(urlsplit(process.url).netloc)
-            if sys.argv[1:]:
-                save_screenshot(sys.argv[1])
-    finally:
-        browser.quit()
-print('The page works in a real browser')
+if __name__ == '__main__':  # cors.py wants start_browser alone
+    with tempfile.TemporaryDirectory() as folder:
+        pwsh = Path(folder, 'pwsh')
+        pwsh.write_text('#!/bin/sh\necho a report of the stand-in\n')
+        pwsh.chmod(0o755)
+        browser = start_browser(Path(folder, 'profile'))
+        try:
+            with service(PATH=f'{folder}:{os.environ["PATH"]}') as process:
+                use_the_page(process.url)
+                check_console_and_requests(urlsplit(process.url).netloc)
+                if sys.argv[1:]:
+                    save_screenshot(sys.argv[1])
+        finally:
+            browser.quit()
+    print('The page works in a real browser')

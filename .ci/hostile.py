@@ -1,7 +1,8 @@
 """Send hostile requests, as raw bytes, to a freshly started service.
 
 After each: the status is one of those that are right, an error is JSON without a traceback or a
-path of the machine, nothing was stored, and the service still answers.
+path of the machine, no header is a request's making, no page but one of CORS_ORIGIN may read the
+answer, nothing was stored, and the service still answers.
 """
 import base64
 import contextlib
@@ -16,7 +17,9 @@ from service import ACCOUNT, service
 
 JSON, FORM = 'Content-Type: application/json', 'Content-Type: application/x-www-form-urlencoded'
 LEAK = re.compile(rb'(?i)Traceback|File "|\.py", line|<html|<h1|/tmp/|/home/|/usr/|/root/')
+INJECTED = re.compile(rb'(?i)[\r\n]\s*injected')  # by a request that has "Injected" in it
 FILM = '{"name": "Dune", "year": 2021, "month": "October"}'
+ORIGIN = 'https://a.example'
 sent, failures = 0, 0
 
 
@@ -52,6 +55,10 @@ def attack(what, data, *statuses):
         wrong.append(f'status {status}, not {statuses}')
     if LEAK.search(received):
         wrong.append('it shows the inside of the service')
+    if INJECTED.search(received):
+        wrong.append('the request made a header')
+    if b'Access-Control-Allow-Origin' in head and f'\r\nOrigin: {ORIGIN}\r\n'.encode() not in data:
+        wrong.append('a page of another origin may read it')
     if status >= 400 and b'Content-Type: application/json' not in head:
         wrong.append('the error is not JSON')
     elif status >= 400 and not data.startswith(b'HEAD') and not isinstance(json.loads(body), dict):
@@ -113,6 +120,41 @@ def odd_paths():
                    400, 403, 404, 405)
 
 
+def odd_queries():
+    """Queries of each listing that it should refuse, or find nothing for; and odd origins."""
+    bad = ['x=1', 'x', '=', '=1', 'limit=1&limit=1', 'q=a&q=b', 'sort=x', 'sort=password', 'salt=x',
+           'sort=salt', 'password=x', 'limit=', 'limit=0', 'limit=-1', 'limit=1001', 'limit=1e2',
+           'limit=x', 'limit=%00', 'limit=true', 'limit=null', 'limit=[1]', 'limit=NaN', 'q=',
+           'offset=-1', 'offset=1.5', 'offset=1000000000', 'offset=Infinity', 'q=%FF', '%FF=1',
+           'q=\xff', '\xff', 'q=\xc3\xa9', 'q=%ED%A0%80', 'q=%C3', 'q=' + 'x' * 201, 'Limit=1',
+           'limit=' + '9' * 5000, 'offset=' + '[' * 9000, 'limit=' + '%5B' * 9000, 'sort=,',
+           'sort=' + 'id,' * 5000 + 'id', '&'.join(f'x{number}=1' for number in range(3000)),
+           '&'.join(['limit=1'] * 3000), 'limit=1;offset=1', 'limit%00=1',
+           '%0D%0ASet-Cookie:%20a=b']
+    for path, field in [('/films', 'Year'), ('/api/list', 'id'), ('/users', 'cn'),
+                        ('/courses', 'code')]:
+        for query in [*bad, f'{field}=%0D%0A', f'{field}=1&{field}=1']:
+            for method in ['GET', 'HEAD']:
+                attack('query', request(f'{method} {path}?{query}', token), 400)
+        for query in ['', '&&&', 'q=%0D%0ASet-Cookie:%20a=b', 'q=%00', 'q=%25&limit=1000',
+                      'q=%3E%3B%20rel=%22next%22,%20%3C/x%3E', 'q=' + '%F0%9F%98%80' * 200,
+                      'q=%E2%80%A8', f'sort={field},-{field}',
+                      f'sort=-{field}&limit=1&offset=999999999']:
+            data = request(f'GET {path}?{query}', token)
+            attack('query', data, 200)
+            head = exchange(data).partition(b'\r\n\r\n')[0]
+            link = re.findall(rb'\r\nLink: (.*)\r', head)
+            if len(link) != 1 or b'Set-Cookie' in head.replace(link[0], b'') or not re.fullmatch(
+                    rb'<[!-;=?-~]+>; rel="\w+"(, <[!-;=?-~]+>; rel="\w+")*', link[0]):
+                attack(f'the Link of {query[:40]}', data, 0)  # which no answer has
+        attack('long query', request(f'GET {path}?q={"x" * 40_000}', token), 431)
+        for value in ['\xff', '\xc3\xa9', '', 'null', '*', 'a' * 9000, 'http://a, http://b']:
+            for header in ['Origin', 'Sec-Fetch-Site', 'Access-Control-Request-Method', 'Accept']:
+                for method in ['GET', 'OPTIONS']:
+                    attack('header', request(f'{method} {path}', token, f'{header}: {value}'),
+                           200, 204)
+
+
 def broken_requests():
     """What waitress has to refuse, or to survive."""
     for data in [b'\x00' * 100 + b'\r\n\r\n', b'GET\r\n\r\n', b'GET /films\r\n\r\n',
@@ -134,6 +176,68 @@ def broken_requests():
     attack('long body', request('POST /data', JSON, body=b'a' * 3_000_000), 413)
     for method in ['TRACE', 'CONNECT', 'PROPFIND', 'PATCH', 'XXX']:
         attack(method, request(f'{method} /films'), 405)
+
+
+def odd_values():
+    """Names and values in the queries of the listings: no UTF-8, no number, too long, too many."""
+    long, breaks = 'a' * 30_000, ['%0D%0A', '%0A', '%0D', '%0D%0A%20', '%C4%8D%C4%8A', '%C2%85',
+                                  '%E5%98%8D%E5%98%8A', '%E2%80%A8', '%250D%250A', '%3E,%0D%0A']
+    refused = [
+        # Unknown, there twice, or empty.
+        '__class__=x', 'limit[]=1', '%00', '&=&', '?', '?limit=1', 'limit%3D1', '+limit=1',
+        'limit=1&%6cimit=1', 'limit=1&offset=1&limit=', 'limit', 'q', 'sort', 'sort=', 'limit==1',
+        # No UTF-8; not even where the bytes on both sides of a mark would be.
+        '%FF', '%FF=%FF', '%C3=%A9', 'q=%C3&%A9=1', 'q=%C3+%A9', 'q=%C0%AF', 'q=%F4%90%80%80',
+        'limit=%FF', 'sort=%FF', '\xff=q', 'limit=\xb2', f'q={"%FF" * 9000}',
+        # No numbers, or none that are allowed.
+        *(f'{name}={value}' for name in ['limit', 'offset'] for value in [
+            '-' + '9' * 5000, '1' + '0' * 30_000, '0.' + '1' * 5000, '1.0', '1e999', '01', '0x1',
+            '1_0', '%2B1', '%D9%A1', '%EF%BC%91', '"1"', '{}', '[' * 9000 + ']' * 9000, '1%00',
+            '%5B' * 9000 + '%5D' * 1000, '{"a":' * 5000, '\\ud800', '%22%5Cud800%22', long]),
+        # Too long, too many, or sorted by what is not shown.
+        f'q={long}', f'q={"%00" * 9000}', f'q={"%5B" * 9000}', f'{long}=1', f'sort={long}',
+        'sort=-salt', 'sort=' + 'password,' * 3000, 'sort=' + ',' * 30_000, 'sort=--q', 'sort=%00',
+        'sort=__class__', 'x=1&' * 8000, 'q&' * 16_000, '&'.join(f'{n}=' for n in range(5000)),
+        # What would be a header.
+        *(f'{line}Injected:%201{end}' for line in breaks for end in ['', '=1']),
+        *(f'{name}=1{line}Injected:1' for line in breaks for name in ['limit', 'sort', 'offset'])]
+    found = ['&' * 30_000, f'limit=1{"&" * 30_000}', 'limit=1000&offset=999999999', 'q=%', 'q=%zz',
+             'q=%u0041', 'q=\'"<script>', 'q==', 'q=a=b', 'q=.*', 'q=+', f'q={"[" * 200}',
+             f'q={"%5B" * 200}', 'q=%EF%BF%BD', *(f'limit=1&q={line}Injected:1' for line in breaks)]
+    for path, text, other in [('/films', 'Name', 'Year'), ('/api/list', 'value1', 'id'),
+                              ('/users', 'sn', 'accountLocked'), ('/courses', 'name', 'limit')]:
+        bad = [*refused, f'{text}={long}', f'{text}=%FF', f'{text}=a&{text}=a', f'sort={text},',
+               f'sort={text},password', f'sort={text},-salt', f'sort=--{text}', f'sort={text}%00',
+               f'sort={text}&sort=-{text}', f'sort={",".join([text, f"-{text}"] * 1500)}',
+               *(f'{other}={value}' for value in ['9' * 5000, '[' * 9000, '%5B' * 9000, '{}', '[1]',
+                                                  'null', '%00', '', *breaks])]
+        good = [*found, *(f'{text}={value}' for value in [
+            '9' * 30, 'NaN', '1e999', '%00', '"', "'--", '*', *(f'{x}Injected:1' for x in breaks)])]
+        for statuses, queries in ([400], bad), ([200], good), ([431], ['x=1&' * 9000]), (
+                [200, 400], ['q=\x00', 'q=a\tb=c&', 'q=a b', 'q=a\rInjected: 1', 'q=#a']):
+            for query in queries:
+                attack(f'{path}?', request(f'GET {path}?{query}', token), *statuses)
+
+
+def foreign_pages():
+    """Requests of pages whose origins are not CORS_ORIGIN's, or only look like it."""
+    for origin in ['\xff', '\xc3\xa9', '\x00', '', 'null', '*', f'{ORIGIN}\xff', f'{ORIGIN}\x00',
+                   f'{ORIGIN}/', f'{ORIGIN}.evil', f'{ORIGIN}, {ORIGIN}', ORIGIN.upper(),
+                   ORIGIN[:-1], f'x\r\nOrigin: {ORIGIN}, x', f'x\tInjected: {"a" * 9000}']:
+        for site in ['cross-site', 'same-site', '\xff', 'cross-site\xff', '']:
+            headers = [token, key, f'Origin: {origin}', f'Sec-Fetch-Site: {site}']
+            for line, status in [('GET /films?limit=1', 200), ('GET /users?limit=x', 400),
+                                 ('GET /%FF', 400), ('HEAD /nowhere', 404)]:
+                wanted = request(line, *headers)
+                attack('page', wanted, 400 if '\x00' in origin else status)
+            if site in ('cross-site', 'same-site'):
+                for line, kind, body in [('POST /films', FORM, 'name=x&year=2021&month=May'),
+                                         ('POST /films', JSON, FILM), ('PUT /films/1', JSON, FILM),
+                                         ('DELETE /films/1', JSON, ''), ('PUT /data', JSON, ''),
+                                         ('PATCH /api/modify/1', JSON, '{"value1": "x"}'),
+                                         ('DELETE /users/bob', JSON, ''), ('POST /', JSON, '{}')]:
+                    changing = request(line, kind, *headers, body=body)
+                    attack('page', changing, 400 if '\x00' in origin else 403)
 
 
 def forged_sign_ins():
@@ -173,14 +277,15 @@ def forged_sign_ins():
                 attack('sign-in', request(f'POST {path}', JSON, body=body), 400, 401)
 
 
-with service(RATE_LIMIT='0') as process:
+with service(RATE_LIMIT='0', CORS_ORIGIN=ORIGIN) as process:
     url = process.url
     address = (urlsplit(url).hostname, urlsplit(url).port)
     token = 'Authorization: Bearer ' + requests.post(url + '/login', json=ACCOUNT, timeout=10).text
     key = 'api-key: ' + requests.post(f'{url}/api/generate_key/eve', timeout=10).json()['api_key']
     bearer = {'Authorization': token.partition(': ')[2]}
     before = stored()
-    for family in [broken_bodies, odd_paths, broken_requests, forged_sign_ins]:
+    for family in [broken_bodies, odd_paths, odd_queries, odd_values, foreign_pages,
+                   broken_requests, forged_sign_ins]:
         family()
 print(f'Hostile requests: {sent - failures} answered well, {failures} not')
 sys.exit(failures > 0)
