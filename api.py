@@ -41,7 +41,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from functools import lru_cache, partial
 from itertools import count, islice
 from pathlib import Path
-from urllib.parse import parse_qsl, quote, unquote, urlencode
+from urllib.parse import parse_qsl, quote, urlencode
 
 import bottle
 import jwt
@@ -81,6 +81,7 @@ DEBUG = os.environ.get('DEBUG') == '1' and os.stat(__file__).st_mtime  # of the 
 DEMO = {'cn': API_USERNAME, 'memberOfs': ['cn=Admins'],  # salt: its tokens end with its password
         'salt': hashlib.sha256((SECRET_KEY + API_PASSWORD).encode()).hexdigest()}
 JSON, FORM = 'application/json', 'application/x-www-form-urlencoded'
+bottle.BaseResponse.default_content_type = JSON  # instead of text/html
 BASIC, BEARER = 'Basic realm="One-File API", charset="UTF-8"', 'Bearer realm="One-File API"'
 SCRYPT = {'n': 2 ** 14, 'r': 8, 'p': 5}  # the least that OWASP advises: 16 MiB and about 0.2 s
 LIFETIME = 30 * 60  # seconds that a token is good for
@@ -104,7 +105,6 @@ if DATABASE_URL:
 
 # --- Foundation -------------------------------------------------------------------------------
 app = bottle.Bottle()
-bottle.BaseResponse.default_content_type = JSON  # instead of text/html
 log = logging.getLogger('api')
 stopping = threading.Event()  # set once the process is to end, or to reload
 def fail(code, message, headers=None, key='message', **more):
@@ -158,9 +158,9 @@ def read_body(*types, any_value=False):
         json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
     except (ValueError, RecursionError) as problem:
         raise fail(400, f'The body is not valid {sent}: {problem}') from None
-    if not (any_value or isinstance(value, dict)):
-        raise fail(400, 'The body must be a JSON object')
-    return value
+    if any_value or isinstance(value, dict):
+        return value
+    raise fail(400, 'The body must be a JSON object')
 def check(data, rules, required=(), refuse=fail):
     """Return the fields of data that have a rule; raise 400 that names a bad or missing one."""
     # A rule: types (by type(), as isinstance() takes True for an int), a test, and what it must be.
@@ -181,13 +181,15 @@ BOOLEAN = [bool], lambda value: True, 'true or false'
 PAGE = {'limit': ([int], range(1, 1001).__contains__, 'from 1 to 1000'),
         'offset': ([int], range(10 ** 9).__contains__, 'from 0 to 999999999')}
 def read_query(fields):
-    """Return the query as values that keep their rules, and what of it links repeat; raise 400."""
-    if not request.query_string.isascii() or '\ufffd' in unquote(request.query_string):
-        raise fail(400, 'The query must be UTF-8, percent-encoded')
-    names = [*fields, *(f'-{field}' for field in fields)]
-    rules = {**PAGE, 'q': text(1, 1000), **fields, 'sort': (
-        [str], lambda sort: {*sort.split(',')} <= {*names}, f'some of {",".join(names)}')}
-    sent = request.query.decode()
+    """Return the query's values, which keep their rules, and its text for links; raise 400."""
+    try:
+        sent = request.query.decode()
+    except UnicodeError:
+        raise fail(400, 'The query must be UTF-8') from None
+    names = [*fields, *(f'-{field}' for field in fields)]  # none twice, as each costs a sort
+    rules = {**PAGE, 'q': text(1, 200), **fields, 'sort': (
+        [str], lambda sort: len({*sort.split(',')} & {*names}) == sort.count(',') + 1,
+        f'some of {",".join(names)}')}
     values = dict(sent)
     for name, value in sent.items():
         if name not in rules or len(sent.getall(name)) > 1:
@@ -195,8 +197,8 @@ def read_query(fields):
         with suppress(ValueError, RecursionError):  # then it stays a text, which check() refuses
             values[name] = value if str in rules[name][0] else json.loads(value)
     return check(values, rules), ''.join(
-        f'&{urlencode([one])}' for one in sent.items() if one[0] not in PAGE)
-def search(pairs, q='', sort='', **wanted):
+        f'&{urlencode([one], safe=",")}' for one in sent.items() if one[0] not in PAGE)
+def search(pairs, /, q='', sort='', **wanted):
     """Return those pairs of key and item that have q in a text, and these values, sorted."""
     def each(value):
         return value if isinstance(value, list) else [value]
@@ -206,12 +208,12 @@ def search(pairs, q='', sort='', **wanted):
         pairs = [one for one in pairs if any(
             isinstance(text, str) and q.casefold() in text.casefold()
             for value in one[1].values() for text in each(value))]
-    for name in filter(None, reversed(dict.fromkeys(sort.split(',')))):
+    for name in filter(None, reversed(sort.split(','))):
         field, down = name.lstrip('-'), name[0] == '-'  # None comes before all else
         pairs.sort(key=lambda one: (one[1].get(field) is not None, one[1].get(field)), reverse=down)
     return pairs
 def listing(collection, fields, shown=dict):
-    """Return by key what the query asks for of shown items, whose fields have rules; raise 400."""
+    """Return by key the items that the query asks for, as shown; fields has their fields' rules."""
     query, rest = read_query(fields) if request.query_string else ({}, '')
     limit, start = query.pop('limit', 100), query.pop('offset', 0)
     pairs = collection.page(*([0, None] if query else [start, start + limit]))
@@ -602,7 +604,6 @@ def read_record_fields():
     if not fields:
         raise failed(400, 'Please populate atleast one field into the record and try again!')
     return fields
-
 @app.route('/api/generate_key/<username>', ['GET', 'POST'])
 def generate_key(username):
     """Make an API key for a new user name. Only this answer ever shows it."""
@@ -686,7 +687,7 @@ USER = {
     'sshPublicKeys': ([list], lambda keys: len(keys) <= 100 and all(
         type(key) is str and key.isprintable() and PUBLIC_KEY.fullmatch(key) for key in keys),
         'a list of up to 100 OpenSSH keys')}
-SHOWN_USER = {field: text(0, 8000) if rule[0] == [list] else rule  # one of the list is looked for
+SHOWN_USER = {field: text(0, 4000) if rule[0] == [list] else rule  # one of the list is looked for
               for field, rule in USER.items() if field != 'password'} | {'dn': text(1, 200)}
 def read_user(required=()):
     """Return the fields of a user in the body, the password as its hash."""
@@ -751,7 +752,6 @@ courses = Collection('courses', {
                'instructor': 'John stuart'},
 }, missing=lambda code: course_error(404, 'Course code is not found in the courses'))
 COURSE = {'code': identifier(32), 'name': text(1, 120), 'instructor': text(1, 120)}
-
 @app.get(['/courses', '/courses/<code>'], auth='bearer')
 def get_course(code=None):
     """Return a course, or the courses that the query asks for."""

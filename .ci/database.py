@@ -210,7 +210,7 @@ def killed_while_writing(url, name):
                 time.sleep(0.005)
             process.send_signal(signal.SIGKILL)
     with service(DATABASE_URL=url) as process:
-        films = call(process.url, 'GET', '/films')[2]
+        films = call(process.url, 'GET', '/films?limit=1000')[2]
         lost = [
             place
             for status, place, name in acknowledged

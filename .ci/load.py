@@ -207,7 +207,9 @@ def full_collections(kind, long):
         held = memory(process, 'VmRSS')
         judge(held < 100, f'    the process holds {held:.0f} MiB')
         for name, (_, _, sent) in makers.items():
-            call(host, 'GET', name, None, sent)
+            for query in ['limit=1000', 'limit=1000&q=x']:  # the one reads a page, the other all
+                status = call(host, 'GET', f'{name}?{query}', None, sent)[0]
+                judge(status == 200, f'    {name}?{query}: {status}')
         call(host, 'POST', '/token', {'username': 'nobody', 'password': 'x'})
         held = memory(process, 'VmHWM')
         print(f'    with each listed, and a password hashed: {held:.0f} MiB at most')
