@@ -115,7 +115,6 @@ class Slots(threading.BoundedSemaphore):
     def __enter__(self):
         if not self.acquire(blocking=False):
             raise fail(503, 'This is busy just now; please try again', {'Retry-After': '1'})
-
 def answer_error(error):
     """Return the body of an error that Bottle itself raised."""
     if error.status_code == 405:  # Bottle's Allow lacks HEAD and OPTIONS
@@ -131,8 +130,10 @@ def refuse_bad_request():
     if request['PATH_INFO'].encode().decode('latin-1') != request['bottle.raw_path']:
         raise fail(400, 'The path must be UTF-8')  # or Bottle finds film 1 under /films/%FF1
     # A browser sends a form without asking first, even to a service on its user's own machine.
-    if (request.get('HTTP_SEC_FETCH_SITE') in ('same-site', 'cross-site') and request.method in
-            ('POST', 'PUT', 'PATCH', 'DELETE') and request.get('HTTP_ORIGIN') not in CORS_ORIGIN):
+    site, origin = request.get('HTTP_SEC_FETCH_SITE'), request.get('HTTP_ORIGIN')
+    if request.method not in ('GET', 'HEAD', 'OPTIONS') and origin not in CORS_ORIGIN and not (
+            site in ('same-origin', 'none') if site else  # which only https and localhost get
+            not origin or origin.partition('//')[2] == request.get('HTTP_HOST')):
         raise fail(403, 'Only pages of this service, and of CORS_ORIGIN, may change anything')
 def allow_origin():
     """Let the pages of CORS_ORIGIN read the answer (Fetch standard, CORS protocol)."""
@@ -141,7 +142,6 @@ def allow_origin():
         response.headers.update(CORS, **{'Access-Control-Allow-Origin': request['HTTP_ORIGIN']})
 if CORS_ORIGIN:
     app.add_hook('after_request', allow_origin)
-
 def read_body(*types, any_value=False):
     """Return the dict, or any JSON value, in a body of these types; raise 400, 413 or 415."""
     sent = request.content_type.partition(';')[0].strip()
@@ -687,7 +687,7 @@ USER = {
     'sshPublicKeys': ([list], lambda keys: len(keys) <= 100 and all(
         type(key) is str and key.isprintable() and PUBLIC_KEY.fullmatch(key) for key in keys),
         'a list of up to 100 OpenSSH keys')}
-SHOWN_USER = {field: text(0, 4000) if rule[0] == [list] else rule  # one of the list is looked for
+SHOWN_USER = {field: text(0, 1000) if rule[0] == [list] else rule  # one of the list is looked for
               for field, rule in USER.items() if field != 'password'} | {'dn': text(1, 200)}
 def read_user(required=()):
     """Return the fields of a user in the body, the password as its hash."""
@@ -700,7 +700,6 @@ def shown(user):
     """Return what may be seen of a user: no password, but his dn, which is made from cn."""
     seen = {field: value for field, value in user.items() if field not in ['password', 'salt']}
     return {**seen, 'dn': f'cn={user["cn"]},ou=people,dc=dbsentry,dc=com'}
-
 @app.get('/users', auth='admin')
 def get_users():
     """Return the users that the query asks for."""

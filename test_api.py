@@ -976,7 +976,9 @@ class Browsers(Case):
         for headers in [{'Sec-Fetch-Site': 'cross-site', 'Origin': 'https://evil.example'},
                         {'Sec-Fetch-Site': 'same-site', 'Origin': 'http://127.0.0.1:8000'},
                         {'Sec-Fetch-Site': 'cross-site', 'Origin': 'null'},
-                        {'Sec-Fetch-Site': 'cross-site'}]:
+                        {'Sec-Fetch-Site': 'cross-site'}, {'Origin': 'https://evil.example'},
+                        {'Origin': 'null'}, {'Origin': 'http://localhost:81'}, {'Origin': 'é'},
+                        {'Sec-Fetch-Site': 'cross-site', 'Origin': 'http://localhost:80'}]:
             for method, path in [('POST', '/films'), ('PUT', '/films/1'), ('DELETE', '/films/1'),
                                  ('POST', '/api/generate_key/eve'), ('POST', '/token')]:
                 answer = self.app.request(path, method=method, headers=headers, status=403)
@@ -985,7 +987,9 @@ class Browsers(Case):
             self.app.get('/films', headers=headers)
         self.assertEqual(api.films, START['films'])
         for headers in [{'Sec-Fetch-Site': 'same-origin', 'Origin': 'http://localhost'}, {},
-                        {'Sec-Fetch-Site': 'none'}, {'Origin': 'https://evil.example'},
+                        {'Sec-Fetch-Site': 'none'}, {'Origin': 'http://localhost:80'},
+                        {'Sec-Fetch-Site': 'same-origin', 'Origin': 'https://behind.a.proxy'},
+                        {'Origin': 'https://a.example'},
                         {'Sec-Fetch-Site': 'cross-site', 'Origin': 'https://a.example'}]:
             self.app.post('/films', film, headers=headers, status=201)
 
