@@ -14,7 +14,7 @@
     RATE_LIMIT      failed sign-ins that an address has a minute, and new API keys (10; 0: no limit)
     TRUSTED_PROXY   address of the proxy whose X-Forwarded-For is believed, or * for any (-: none)
     MAX_ITEMS       items that a collection may hold (10000)
-    CORS_ORIGIN     origins whose pages may call this, as in "https://a.example http://b:80" (none)
+    CORS_ORIGIN     origins whose pages may call this, as in https://a.example http://b:8 (none)
     DATABASE_URL    keeps the data, as in sqlite:///api.db (in memory: a restart forgets it)
     SCRIPT_TIMEOUT  seconds that script.ps1 may take (30)
     DEBUG           1 starts the service anew when this file is saved (off)
@@ -74,7 +74,7 @@ CORS_ORIGIN = setting('CORS_ORIGIN', '', re.compile(r'(https?://[a-z\d.:[\]-]+( 
                       'be origins as a browser sends them, with spaces between').split()
 CORS = {'Access-Control-Allow-Headers': 'Authorization, Content-Type, api-key',
         'Access-Control-Allow-Methods': 'GET, HEAD, POST, PUT, PATCH, DELETE',
-        'Access-Control-Expose-Headers': 'Link, Location, X-Total-Count',
+        'Access-Control-Expose-Headers': 'Link, Location, Retry-After, X-Total-Count',
         'Access-Control-Max-Age': '600'}  # seconds for which a browser need not ask again
 DATABASE_URL = os.environ.get('DATABASE_URL')
 DEBUG = os.environ.get('DEBUG') == '1' and os.stat(__file__).st_mtime  # of the text that runs
@@ -82,6 +82,7 @@ DEMO = {'cn': API_USERNAME, 'memberOfs': ['cn=Admins'],  # salt: its tokens end 
         'salt': hashlib.sha256((SECRET_KEY + API_PASSWORD).encode()).hexdigest()}
 JSON, FORM = 'application/json', 'application/x-www-form-urlencoded'
 bottle.BaseResponse.default_content_type = JSON  # instead of text/html
+log = logging.getLogger('api')
 BASIC, BEARER = 'Basic realm="One-File API", charset="UTF-8"', 'Bearer realm="One-File API"'
 SCRYPT = {'n': 2 ** 14, 'r': 8, 'p': 5}  # the least that OWASP advises: 16 MiB and about 0.2 s
 LIFETIME = 30 * 60  # seconds that a token is good for
@@ -105,7 +106,6 @@ if DATABASE_URL:
 
 # --- Foundation -------------------------------------------------------------------------------
 app = bottle.Bottle()
-log = logging.getLogger('api')
 stopping = threading.Event()  # set once the process is to end, or to reload
 def fail(code, message, headers=None, key='message', **more):
     """Return an error to raise: an HTTP status code and a JSON body of message and more."""
@@ -181,20 +181,20 @@ BOOLEAN = [bool], lambda value: True, 'true or false'
 PAGE = {'limit': ([int], range(1, 1001).__contains__, 'from 1 to 1000'),
         'offset': ([int], range(10 ** 9).__contains__, 'from 0 to 999999999')}
 def read_query(fields):
-    """Return the query's values, which keep their rules, and its text for links; raise 400."""
+    """Return the query's checked values and, for links, its text but for PAGE's; raise 400."""
     try:
         sent = request.query.decode()
     except UnicodeError:
         raise fail(400, 'The query must be UTF-8') from None
-    names = [*fields, *(f'-{field}' for field in fields)]  # none twice, as each costs a sort
-    rules = {**PAGE, 'q': text(1, 200), **fields, 'sort': (
+    names = [*fields, *(f'-{field}' for field in fields)]
+    rules = {**PAGE, 'q': text(1, 200), **fields, 'sort': (  # each known, and none twice
         [str], lambda sort: len({*sort.split(',')} & {*names}) == sort.count(',') + 1,
         f'some of {",".join(names)}')}
     values = dict(sent)
     for name, value in sent.items():
         if name not in rules or len(sent.getall(name)) > 1:
             raise fail(400, f'{name} is unknown here, or there twice; known are {", ".join(rules)}')
-        with suppress(ValueError, RecursionError):  # then it stays a text, which check() refuses
+        with suppress(ValueError, RecursionError):  # what is no JSON stays text: check() refuses it
             values[name] = value if str in rules[name][0] else json.loads(value)
     return check(values, rules), ''.join(
         f'&{urlencode([one], safe=",")}' for one in sent.items() if one[0] not in PAGE)
@@ -203,32 +203,33 @@ def search(pairs, /, q='', sort='', **wanted):
     def each(value):
         return value if isinstance(value, list) else [value]
     for field, value in wanted.items():
-        pairs = [one for one in pairs if value in each(one[1].get(field))]
+        pairs = [(key, item) for key, item in pairs if value in each(item.get(field))]
     if q:
-        pairs = [one for one in pairs if any(
-            isinstance(text, str) and q.casefold() in text.casefold()
-            for value in one[1].values() for text in each(value))]
+        pairs = [(key, item) for key, item in pairs if any(
+            isinstance(word, str) and q.casefold() in word.casefold()
+            for value in item.values() for word in each(value))]
     for name in filter(None, reversed(sort.split(','))):
-        field, down = name.lstrip('-'), name[0] == '-'  # None comes before all else
+        field, down = name.lstrip('-'), name[0] == '-'  # None is the least
         pairs.sort(key=lambda one: (one[1].get(field) is not None, one[1].get(field)), reverse=down)
     return pairs
 def listing(collection, fields, shown=dict):
     """Return by key the items that the query asks for, as shown; fields has their fields' rules."""
-    query, rest = read_query(fields) if request.query_string else ({}, '')
+    query, link_query = read_query(fields) if request.query_string else ({}, '')
     limit, start = query.pop('limit', 100), query.pop('offset', 0)
-    pairs = collection.page(*([0, None] if query else [start, start + limit]))
-    pairs, total = [(key, shown(item)) for key, item in pairs], len(collection)
-    if query:
-        pairs = search(pairs, **query)
-        pairs, total = pairs[start:start + limit], len(pairs)
+    if query:  # what is left looks for items, for which all have to be read
+        found = search([(key, shown(item)) for key, item in collection.page(0, None)], **query)
+        page, total = found[start:start + limit], len(found)
+    else:
+        page = [(key, shown(item)) for key, item in collection.page(start, start + limit)]
+        total = start + len(page) if 0 < len(page) < limit else len(collection)
     last = max(total - 1, 0) // limit * limit
     pages = [('first', 0, True), ('prev', min(max(start - limit, 0), last), start > 0),
              ('next', start + limit, start + limit < total), ('last', last, True)]
     response.set_header('X-Total-Count', total)
     response.set_header('Link', ', '.join(
-        f'<{request.path}?limit={limit}{rest}&offset={offset}>; rel="{name}"'
+        f'<{request.path}?limit={limit}{link_query}&offset={offset}>; rel="{name}"'
         for name, offset, exists in pages if exists))
-    return dict(pairs)
+    return dict(page)
 
 class Memory(dict):
     """Items by key, with a bound. They are replaced, never changed, so reading needs no lock."""
@@ -280,7 +281,7 @@ class Table(MutableMapping):
             sys.exit(f'DATABASE_URL fails: {refusal.__cause__.args[0]}'.partition('\n')[0])
     @property
     def lock(self):
-        """A transaction, which keeps out whoever else wants to write to this table."""
+        """Return a transaction that keeps out whoever else wants to write to this table."""
         return transaction(self.hold)
     def get(self, key, default=None):
         """Return an item, or default where there is none."""
@@ -317,7 +318,7 @@ class Table(MutableMapping):
 @contextmanager
 def transaction(hold=None):
     """Yield the connection of a transaction, or of the one that the thread is in; raise 503."""
-    around = getattr(own, 'connection', None)
+    around = getattr(own, 'connection', None)  # of the outer "with", which a nested one joins
     try:
         with nullcontext(around) if around else engine.begin() as own.connection:
             if hold is not None and not own.connection.execute(hold).rowcount:
@@ -342,7 +343,7 @@ hash_slots, hash_lock = Slots(2), threading.Lock()  # one hashes, and one may wa
 counts, counts_lock = deque(maxlen=10_000), threading.Lock()  # of what RATE_LIMIT is for
 def find_account(username):
     """Return the account of this name, the first there is; an empty one if none, or locked."""
-    found = next(filter(None, (users.get(username) for users in accounts)), {})
+    found = next(filter(None, (table.get(username) for table in accounts)), {})
     return {} if found.get('accountLocked') else found
 def hash_password(password, salt=''):
     """Return the salt and the scrypt hash (RFC 7914) of a password as fields; raise 503."""
@@ -360,7 +361,7 @@ def right_password(account, password):
         return right
     hashed = hash_password(password, account.get('salt'))['password']
     return secrets.compare_digest(hashed, account.get('password', ''))
-def limit(what, count=True):
+def limit(what, add=True):
     """Raise 429 if the caller's address did this RATE_LIMIT times in a minute; else count it."""
     now, address = time.monotonic(), request['REMOTE_ADDR'][:45]  # as long as an IPv6 address
     with counts_lock:
@@ -369,7 +370,7 @@ def limit(what, count=True):
         times = [then for then, *rest in counts if rest == [what, address]]
         if len(times) >= RATE_LIMIT > 0:
             raise fail(429, f'Too many {what}', {'Retry-After': f'{times[0] + 61 - now:.0f}'})
-        if count:
+        if add:
             counts.append((now, what, address))
 def refused(username, refusal):
     """Log and count a failed sign-in; return refusal, or raise 429 if there were too many."""
@@ -378,7 +379,7 @@ def refused(username, refusal):
     return refusal
 def sign_in(username, password, refusal):
     """Return the account whose name and password these are; raise refusal, 429 or 503."""
-    limit('failed sign-ins', count=False)
+    limit('failed sign-ins', add=False)
     account = find_account(username)
     if not right_password(account, password):
         raise refused(username, refusal)
@@ -427,7 +428,7 @@ class AuthPlugin:
             account = find_account(claims['sub'])
             # The salt is new with each password, and ends the tokens of an older one.
             if (account and claims.get('salt', DEMO['salt']) == account.get('salt')
-                    and int(claims['exp']) > time.time()):  # as the claims may be an hour old
+                    and int(claims['exp']) > time.time()):  # read_token kept them, perhaps
                 return claims['sub']
         error = ', error="invalid_token"' if token else ''
         raise fail(401, 'A valid bearer token is needed', {'WWW-Authenticate': BEARER + error})
@@ -447,7 +448,7 @@ class AuthPlugin:
         if not api_key:
             raise refusal
         hashed, stored = hashlib.sha256(api_key.encode()).hexdigest(), api_keys.get(owner, '')
-        limit('failed sign-ins', count=False)
+        limit('failed sign-ins', add=False)
         if not secrets.compare_digest(hashed, stored):
             raise refused(owner if stored else '?', refusal)
         return owner
@@ -818,7 +819,7 @@ lines, CLOCK = deque(), '%d/%b/%Y:%H:%M:%S %z'  # of the access log, which serve
 def answer_and_log(environ, start_response):
     """Answer as app does, and log a line for the request in Common Log Format."""
     start = time.monotonic()
-    sent = environ['waitress.client_disconnected'].__self__.requests  # this one and the next
+    sent = environ['waitress.client_disconnected'].__self__.requests  # this one and those behind
     if len(sent) > 3:  # who sends ahead, but never reads, would hold a thread for ever
         sent[0].headers['CONNECTION'] = 'close'
     body = app(environ, start_response)
@@ -837,9 +838,9 @@ def refuse_in_json(error, ident=None):
     return status, [('Content-Type', JSON)], json.dumps({'message': error.body}).encode()
 waitress.utilities.Error.to_response = refuse_in_json
 waitress.parser.ParsingError = ValueError  # which GET http://[ raises, and waitress would miss
-close = waitress.task.Task.set_close_on_finish  # which waitress would call after each 204 too
+waitress_close = waitress.task.Task.set_close_on_finish  # which it calls after 204 and 304 too
 waitress.task.Task.set_close_on_finish = lambda task: (task.has_body or task.version == '1.0' or
-    task.request.headers.get('CONNECTION', '').lower() == 'close') and close(task)
+    task.request.headers.get('CONNECTION', '').lower() == 'close') and waitress_close(task)
 def print_banner(port):
     """Print where the service and its docs are, and how to get a token."""
     url = f'http://{f"[{HOST}]" if ":" in HOST else HOST}:{port}'
@@ -851,9 +852,9 @@ def print_banner(port):
 def serve(sockets):
     """Answer (by poll: select crashes above 1,024 files) until asked to stop, and then finish."""
     deadline = written = 0
-    while not deadline or time.monotonic() < deadline and (lines or any(
+    while not deadline or (time.monotonic() < deadline and (lines or any(
             getattr(client, 'requests', 0) or getattr(client, 'total_outbufs_len', 0)
-            for client in sockets.values())):  # not logged, not answered, or not yet sent
+            for client in sockets.values()))):  # not logged, not answered, or not yet sent
         waitress.wasyncore.loop(timeout=0.2, use_poll=True, map=sockets, count=1)
         if lines and time.monotonic() > written + 0.2:  # one by one they would take longest of all
             log.info('\n'.join(lines.popleft() for _ in range(len(lines))))

@@ -940,7 +940,7 @@ class Browsers(Case):
                     self.assertEqual(answer.headers['Access-Control-Allow-Origin'], origin, path)
                     self.assertEqual(answer.headers.getall('Vary'), ['Origin'], path)
                     self.assertEqual(answer.headers['Access-Control-Expose-Headers'],
-                                     'Link, Location, X-Total-Count')
+                                     'Link, Location, Retry-After, X-Total-Count')
                     self.assertNotIn('Access-Control-Allow-Credentials', answer.headers)
 
     def test_other_origins_may_not(self):
