@@ -407,18 +407,18 @@ class AuthPlugin:
         """Return a route's function behind its guard; both it and the log find REMOTE_USER."""
         if 'auth' not in route.config:
             return callback
-        caller = getattr(self, route.config['auth'])  # fails on a misspelt word, unlike auth=
+        caller = getattr(self, route.config['auth'])  # misspelt, this word fails; auth= would open
         def guarded(*args, **kwargs):
             request['REMOTE_USER'] = caller()
             return callback(*args, **kwargs)
         return guarded
     def basic(self):
         """Return the name of who signs in by HTTP Basic (RFC 7617); raise 401, 429 or 503."""
-        refusal = fail(401, 'Please sign in with name and password', {'WWW-Authenticate': BASIC})
+        error = fail(401, 'Please sign in with user name and password', {'WWW-Authenticate': BASIC})
         given = bottle.parse_auth(request.get('HTTP_AUTHORIZATION', ''))  # request.auth trusts more
         if not given:
-            raise refusal
-        return sign_in(*given, refusal)['cn']
+            raise error
+        return sign_in(*given, refusal=error)['cn']
     def bearer(self):
         """Return the name of whose bearer token (RFC 6750) was sent; raise 401."""
         scheme, _, token = request.get('HTTP_AUTHORIZATION', '').partition(' ')

@@ -750,15 +750,14 @@ class Listings(Case):
     def test_links_lead_over_all_pages(self):
         for query in ['?limit=2', '?limit=4&sort=-Year,Name', '?limit=1&q=e', '?limit=5&offset=0',
                       '?limit=1&Name=%C3%89loge', '?limit=3&Month=May&q=l']:
-            every = list(self.app.get(f'/films{query}'.replace('limit', 'x', 0)).json)
+            every = list(self.app.get('/films' + re.sub(r'limit=\d+', 'limit=1000', query)).json)
             forward, page = [], self.links(query)['first']
             while page:
                 last, found = page, list(self.app.get(page).json)
                 forward += found
                 page = self.links(page.removeprefix('/films')).get('next')
             self.assertEqual(last, self.links(query)['last'], query)
-            self.assertEqual(forward[:len(every)], every)
-            self.assertEqual(len(forward), len(set(forward)))
+            self.assertEqual(forward, every)
             back, page = [], last
             while page:
                 back = list(self.app.get(page).json) + back
