@@ -1,900 +1,2489 @@
 # /// script
 # requires-python = ">=3.10"
-# dependencies = ["bottle==0.13.4", "pyjwt==2.15.1", "waitress==3.0.2",
-#                 "swagger-ui-bundle-v2==5.31.0"]
+# dependencies = [
+#     "bottle==0.13.4",
+#     "pyjwt==2.15.1",
+#     "swagger-ui-bundle-v2==5.31.0",
+#     "waitress==3.0.2",
+# ]
 # ///
 """One-File API: the REST APIs of five tutorials in one file, made to be copied.
 
-"python api.py" serves on http://127.0.0.1:5000. The environment may set:
+"python api.py" serves on http://127.0.0.1:5000 until Ctrl-C. The rooms of this file:
+
+    Settings      what the environment may set                        read first
+    Requests      what a client sent, and errors in JSON              read first
+    Collections   items by key, safe to use from several threads      read first
+    Sign-in       passwords, tokens, and who may call a route         read first
+    Hello         a greeting, and one behind HTTP Basic               copy
+    Weekend API   an echo, a token, and a PowerShell script to run    copy
+    Films         a collection that everybody may change              copy
+    Records       a collection behind API keys                        copy
+    Users         a directory of users with passwords and SSH keys    copy
+    Courses       a collection behind tokens                          copy
+    Docs          Swagger UI for swagger.yaml                         copy
+    Lists         pages, sorting and searching                        skip
+    Limits        too many sign-ins, and work that takes long         skip
+    Browsers      what pages of other origins may do                  skip
+    Database      SQLite or PostgreSQL in place of dicts              skip
+    Server        health, the log, the start and the stop             skip
+
+The environment may set:
 
     HOST            address to listen on (127.0.0.1, which only this machine reaches)
     PORT            port to listen on (5000); 0 takes a free one
-    SECRET_KEY      signs the tokens, 32 bytes or more (random: tokens end with the process)
-    API_USERNAME, API_PASSWORD    of the demo account (admin, atCh_5K}?g)
-    RATE_LIMIT      failed sign-ins that an address has a minute, and new API keys (10; 0: no limit)
-    TRUSTED_PROXY   address of the proxy whose X-Forwarded-For is believed, or * for any (-: none)
+    SECRET_KEY      signs the tokens, 32 bytes or more (random: a restart ends them)
+    API_USERNAME    name of the demo account (admin)
+    API_PASSWORD    password of the demo account (atCh_5K}?g)
+    RATE_LIMIT      failed sign-ins a minute for a name at an address (10; 0: no limit)
+    TRUSTED_PROXY   address of the proxy whose X-Forwarded headers count (none)
     MAX_ITEMS       items that a collection may hold (10000)
-    CORS_ORIGIN     origins whose pages may call this, as in https://a.example http://b:8 (none)
-    DATABASE_URL    keeps the data, as in sqlite:///api.db (in memory: a restart forgets it)
+    CORS_ORIGIN     origins whose pages may call this, with spaces between (none)
+    DATABASE_URL    keeps the data, as in sqlite:///api.db (none: a restart loses it)
     SCRIPT_TIMEOUT  seconds that script.ps1 may take (30)
-    DEBUG           1 starts the service anew when this file is saved (off)
 
-Set API_PASSWORD before other machines may reach the service, as everybody can read the demo
-password here; and put TLS in front of it, or passwords and tokens travel in clear.
+Everybody can read the demo password here. Before other machines may reach the service,
+set API_PASSWORD, and put a server that speaks TLS in front, as passwords and tokens can
+otherwise be read on the network.
 """
+import atexit
+import base64
+import difflib
+import errno
 import hashlib
+import hmac
 import json
 import logging
+import math
 import os
 import re
 import secrets
+import select
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from argparse import ArgumentParser, RawTextHelpFormatter
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections import deque
 from collections.abc import MutableMapping
-from contextlib import contextmanager, nullcontext, suppress
-from functools import lru_cache, partial
-from itertools import count, islice
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from functools import lru_cache, wraps
+from itertools import islice
 from pathlib import Path
-from urllib.parse import parse_qsl, quote, urlencode
+from typing import NamedTuple
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
-import bottle
-import jwt
-import waitress
-from bottle import HTTPResponse, request, response
-from swagger_ui_bundle import swagger_ui_path
+if __name__ == '__main__':
+    # Before the packages are imported, so that --help works without them.
+    parser = ArgumentParser(description=__doc__)
+    parser.formatter_class = RawDescriptionHelpFormatter
+    parser.parse_args()
 
-# --- Settings ---------------------------------------------------------------------------------
-if __name__ == '__main__':  # before all else, as --help is wanted when a setting is wrong
-    ArgumentParser(description=__doc__, formatter_class=RawTextHelpFormatter).parse_args()
-def setting(name, default, valid=str.encode, must='be UTF-8 text, not empty', kind=str):
-    """Return a setting from the environment or its default; end the program where it is wrong."""
-    with suppress(ValueError):
-        value = kind(os.environ.get(name, default))
-        if valid(value):
-            return value
-    sys.exit(f'{name} must {must}.')  # without the value, which may be a secret
+try:
+    import bottle
+    import jwt
+    import waitress
+    from bottle import HTTPResponse, request, response
+    from swagger_ui_bundle import swagger_ui_path
+    from waitress.channel import HTTPChannel
+    from waitress.task import WSGITask
+except ImportError as problem:
+    sys.exit(f'{problem}: please run "pip install -r requirements.txt" first')
+
+# --- Settings -------------------------------------------------------------------------
+
+
+setting_names = []  # for the start, which warns of names that are nearly these
+
+
+def setting(name, default=''):
+    """Return a setting of the environment, or its default if it is not set or empty."""
+    setting_names.append(name)
+    value = os.environ.get(name) or default
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        sys.exit(f'{name} must be UTF-8 text')
+    return value
+
+
+def number_setting(name, default, least, most, kind=int):
+    """Return a setting that is a number; end the program if it is out of bounds."""
+    text = setting(name, str(default))
+    try:
+        value = kind(text)
+    except ValueError:
+        value = None
+    if value is None or not least <= value <= most:
+        wanted = f'a number from {least} to {most}, as in {name}={default}'
+        sys.exit(f'{name} must be {wanted}, and not {text!r}')
+    return value
+
+
 DEMO_PASSWORD = 'atCh_5K}?g'
+LOOPBACK = ['127.0.0.1', '::1', 'localhost']  # what only this machine reaches
+
 HOST = setting('HOST', '127.0.0.1')
-PORT = setting('PORT', 5000, lambda port: 0 <= port <= 65535, 'be a number up to 65535', int)
-SECRET_KEY = setting('SECRET_KEY', secrets.token_hex(),
-                     lambda key: len(key.encode()) >= 32, 'have at least 32 bytes')
+PORT = number_setting('PORT', 5000, 0, 65535)
+SECRET_KEY = setting('SECRET_KEY', secrets.token_hex())
 API_USERNAME = setting('API_USERNAME', 'admin')
 API_PASSWORD = setting('API_PASSWORD', DEMO_PASSWORD)
-RATE_LIMIT = setting('RATE_LIMIT', 10, range(1001).__contains__, 'be a number up to 1000', int)
-TRUSTED_PROXY = setting('TRUSTED_PROXY', '-', re.compile(r'[-*.:\da-f]+').fullmatch, 'be an IP')
-MAX_ITEMS = setting('MAX_ITEMS', 10_000, lambda number: number > 0, 'be a number from 1 on', int)
-SCRIPT_TIMEOUT = setting('SCRIPT_TIMEOUT', 30, lambda n: 0 < n <= 86400, 'be up to 86400', float)
-CORS_ORIGIN = setting('CORS_ORIGIN', '', re.compile(r'(https?://[a-z\d.:[\]-]+( |$))*').fullmatch,
-                      'be origins as a browser sends them, with spaces between').split()
-CORS = {'Access-Control-Allow-Headers': 'Authorization, Content-Type, api-key',
-        'Access-Control-Allow-Methods': 'GET, HEAD, POST, PUT, PATCH, DELETE',
-        'Access-Control-Expose-Headers': 'Link, Location, Retry-After, X-Total-Count',
-        'Access-Control-Max-Age': '600'}  # seconds for which a browser need not ask again
-DATABASE_URL = os.environ.get('DATABASE_URL')
-DEBUG = os.environ.get('DEBUG') == '1' and os.stat(__file__).st_mtime  # of the text that runs
-DEMO = {'cn': API_USERNAME, 'memberOfs': ['cn=Admins'],  # salt: its tokens end with its password
-        'salt': hashlib.sha256((SECRET_KEY + API_PASSWORD).encode()).hexdigest()}
-JSON, FORM = 'application/json', 'application/x-www-form-urlencoded'
-bottle.BaseResponse.default_content_type = JSON  # instead of text/html
-log = logging.getLogger('api')
-BASIC, BEARER = 'Basic realm="One-File API", charset="UTF-8"', 'Bearer realm="One-File API"'
-SCRYPT = {'n': 2 ** 14, 'r': 8, 'p': 5}  # the least that OWASP advises: 16 MiB and about 0.2 s
-LIFETIME = 30 * 60  # seconds that a token is good for
-MAX_BODY, MAX_SIZE = 100 * 1024, 4 * 1024 ** 2  # bytes: of a body, of a collection in memory
-if DATABASE_URL:
-    try:
-        import sqlalchemy as sql
-        # For PostgreSQL, so that nobody waits for ever; SQLite gives up after 5 seconds by itself.
-        limits = {'connect_timeout': 5, 'tcp_user_timeout': 10_000, 'client_encoding': 'utf8',
-                  'options': '-c lock_timeout=5s -c idle_in_transaction_session_timeout=10s'}
-        engine = sql.create_engine(
-            DATABASE_URL, pool_pre_ping=not DATABASE_URL.startswith('sqlite'),  # a file stays there
-            connect_args=limits if re.match(r'postgresql(\+psycopg2?)?:', DATABASE_URL) else {})
-        own = threading.local()  # own.connection: of the transaction that the thread is in
-        if re.search('@.*@|//$|:memory:|mode=memory|^[^:]*a(sync|io)', DATABASE_URL):
-            raise ValueError  # half a password in the host's place; a database for each thread
-    except ImportError as problem:
-        sys.exit(f'DATABASE_URL needs pip install sqlalchemy "psycopg[binary]" ({problem})')
-    except (sql.exc.ArgumentError, ValueError):
-        sys.exit('DATABASE_URL is like sqlite:///api.db or postgresql+psycopg://USER:PW@HOST/DB')
+RATE_LIMIT = number_setting('RATE_LIMIT', 10, 0, 1000)
+TRUSTED_PROXY = setting('TRUSTED_PROXY')
+MAX_ITEMS = number_setting('MAX_ITEMS', 10_000, 1, 1_000_000_000)
+CORS_ORIGIN = setting('CORS_ORIGIN').split()
+DATABASE_URL = setting('DATABASE_URL')
+SCRIPT_TIMEOUT = number_setting('SCRIPT_TIMEOUT', 30, 0.1, 86_400, float)
 
-# --- Foundation -------------------------------------------------------------------------------
-app = bottle.Bottle()
-stopping = threading.Event()  # set once the process is to end, or to reload
-def fail(code, message, headers=None, key='message', **more):
-    """Return an error to raise: an HTTP status code and a JSON body of message and more."""
-    return HTTPResponse(json.dumps({**more, key: message}), code, headers)
-class Slots(threading.BoundedSemaphore):
-    """So many may go on at once; one more gets 503 from "with"."""
-    def __enter__(self):
-        if not self.acquire(blocking=False):
-            raise fail(503, 'This is busy just now; please try again', {'Retry-After': '1'})
-def answer_error(error):
-    """Return the body of an error that Bottle itself raised."""
-    if error.status_code == 405:  # Bottle's Allow lacks HEAD and OPTIONS
-        response.set_header('Allow', error.headers['Allow'].replace('GET', 'GET,HEAD') + ',OPTIONS')
-        response.status = 204 if request.method == 'OPTIONS' else 405
-    if error.status_code == 500 and CORS_ORIGIN:  # which comes after the hooks
-        allow_origin()
-    return json.dumps({'message': error.body})
-app.default_error_handler = answer_error
+# --- Requests -------------------------------------------------------------------------
+
+JSON = 'application/json'
+FORM = 'application/x-www-form-urlencoded'
+MAX_BODY = 100 * 1024  # bytes
+MAX_DEPTH = 100  # lists and objects in each other
+
+log = logging.getLogger('api')
+# Lines that the start prints; a room may add its own. {url} is where the service is.
+start_lines = ['Listening on {url} (Ctrl-C ends it)']
+# Functions that raise 503 if something is away that the service needs.
+health_checks = []
+
+
+class ApiError(HTTPResponse):
+    """An error to raise: its status code, and JSON with a message and more fields.
+
+    A section whose errors look different overrides fields().
+    """
+
+    def __init__(self, code, message, headers=None, **more):
+        self.message = message
+        body = json.dumps({**more, **self.fields(message)})
+        super().__init__(body, code, headers, content_type=JSON)
+
+    def fields(self, message):
+        """Return the fields that say what is wrong."""
+        return {'message': message}
+
+
+class Api(bottle.Bottle):
+    """A Bottle that answers in JSON what it finds wrong by itself (404, 405, 500)."""
+
+    def default_error_handler(self, error):
+        """Return the body of an error; set the headers that belong to it."""
+        if error.status_code == 500:
+            # Bottle leaves this out after a fault, and some headers come from there.
+            self.trigger_hook('after_request')
+        if error.status_code == 405:
+            methods = error.headers['Allow'].split(',')
+            if 'GET' in methods:
+                methods.append('HEAD')
+            response.set_header('Allow', ','.join([*methods, 'OPTIONS']))
+            if request.method == 'OPTIONS':
+                response.status = 204
+        response.content_type = JSON
+        return json.dumps({'message': error.body})
+
+
+app = Api()
+
+
 @app.hook('before_request')
-def refuse_bad_request():
-    """Raise 400 for a path that is not UTF-8, and 403 for a change that a foreign page sends."""
-    if request['PATH_INFO'].encode().decode('latin-1') != request['bottle.raw_path']:
-        raise fail(400, 'The path must be UTF-8')  # or Bottle finds film 1 under /films/%FF1
-    # A browser sends a form without asking first, even to a service on its user's own machine.
-    site, origin = request.get('HTTP_SEC_FETCH_SITE'), request.get('HTTP_ORIGIN')
-    if request.method not in ('GET', 'HEAD', 'OPTIONS') and origin not in CORS_ORIGIN and not (
-            site in ('same-origin', 'none') if site else  # which only https and localhost get
-            not origin or origin.partition('//')[2] == request.get('HTTP_HOST')):
-        raise fail(403, 'Only pages of this service, and of CORS_ORIGIN, may change anything')
-def allow_origin():
-    """Let the pages of CORS_ORIGIN read the answer (Fetch standard, CORS protocol)."""
-    response.add_header('Vary', 'Origin')  # or a cache gives a page what another one got
-    if request.get('HTTP_ORIGIN') in CORS_ORIGIN:
-        response.headers.update(CORS, **{'Access-Control-Allow-Origin': request['HTTP_ORIGIN']})
-if CORS_ORIGIN:
-    app.add_hook('after_request', allow_origin)
-def read_body(*types, any_value=False):
-    """Return the dict, or any JSON value, in a body of these types; raise 400, 413 or 415."""
-    sent = request.content_type.partition(';')[0].strip()
-    if sent not in types:
-        raise fail(415, f'Content-Type must be {" or ".join(types)}')
+def refuse_bad_path():
+    """Raise 400 for a path that is not UTF-8."""
+    # Bottle leaves out such bytes, and would find film 1 under /films/%FF1.
+    try:
+        request['bottle.raw_path'].encode('latin-1').decode()
+    except UnicodeDecodeError:
+        raise ApiError(400, 'The path must be UTF-8') from None
+
+
+@app.hook('after_request')
+def forbid_sniffing():
+    """Let no browser guess that an answer is a page or a script."""
+    response.set_header('X-Content-Type-Options', 'nosniff')
+
+
+def json_answer(value):
+    """Return the answer for a value that is no dict; a dict Bottle turns into JSON."""
+    return HTTPResponse(json.dumps(value), content_type=JSON)
+
+
+def sent_type():
+    """Return the media type of the body, in small letters and without its charset."""
+    return request.content_type.partition(';')[0].strip().lower()
+
+
+def read_text(*types):
+    """Return the body, which must be of one of these types; raise 400, 413 or 415."""
+    if sent_type() not in types:
+        raise ApiError(415, f'Content-Type must be {" or ".join(types)}')
+    if request.get_header('Content-Encoding', 'identity').lower() != 'identity':
+        raise ApiError(415, 'The body must be sent without a Content-Encoding')
     body = request.body.read(MAX_BODY + 1)
     if len(body) > MAX_BODY:
-        raise fail(413, f'The body must not be longer than {MAX_BODY} bytes')
+        raise ApiError(413, f'The body must not be longer than {MAX_BODY} bytes')
     try:
-        if sent == FORM:
-            return dict(parse_qsl(body.decode(), keep_blank_values=True, errors='strict'))
-        value = json.loads(body.decode())
-        # What can't be written again is refused: NaN, 1e999, half a surrogate pair, too deep.
+        # Windows' tools put a byte order mark before a text; utf-8-sig leaves it out.
+        return body.decode('utf-8-sig')
+    except UnicodeDecodeError as problem:
+        raise ApiError(400, f'The body is not valid UTF-8: {problem.reason}') from None
+
+
+def parse_json(text):
+    """Return the value of a JSON text (RFC 8259); raise 400."""
+    try:
+        value = json.loads(text)
+        if is_too_deep(value):
+            raise ValueError(f'nested deeper than {MAX_DEPTH}')
+        # This raises ValueError for NaN, 1e999 and half characters like "\ud800".
         json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
     except (ValueError, RecursionError) as problem:
-        raise fail(400, f'The body is not valid {sent}: {problem}') from None
-    if any_value or isinstance(value, dict):
-        return value
-    raise fail(400, 'The body must be a JSON object')
-def check(data, rules, required=(), refuse=fail):
-    """Return the fields of data that have a rule; raise 400 that names a bad or missing one."""
-    # A rule: types (by type(), as isinstance() takes True for an int), a test, and what it must be.
-    for field, (types, valid, wording) in rules.items():
-        value = data.get(field)
-        if (field in data or field in required) and not (type(value) in types and valid(value)):
-            raise refuse(400, f'{field} must be {wording}')
-    return {field: data[field] for field in rules if field in data}
-def text(least, most):
-    """Return the rule for a text with so many characters."""
-    return [str], lambda value: least <= len(value) <= most, f'text of {least} to {most} characters'
-def identifier(most, marks='._-'):
-    """Return the rule for a text that may be part of a path, unlike "." and ".."."""
-    pattern = re.compile(rf'(?!\.\.?$)[A-Za-z0-9{marks}]{{1,{most}}}')
-    return [str], pattern.fullmatch, f'1 to {most} of letters, digits and {" ".join(marks)}'
-NUMBER = [int, float], lambda value: True, 'a number'
-BOOLEAN = [bool], lambda value: True, 'true or false'
-PAGE = {'limit': ([int], range(1, 1001).__contains__, 'from 1 to 1000'),
-        'offset': ([int], range(10 ** 9).__contains__, 'from 0 to 999999999')}
-def read_query(fields):
-    """Return the query's checked values and, for links, its text but for PAGE's; raise 400."""
+        raise ApiError(400, f'The body is not valid JSON: {problem}') from None
+    return value
+
+
+def is_too_deep(value):
+    """Tell whether more than MAX_DEPTH lists and objects are nested in each other."""
+    level = [value]
+    for _ in range(MAX_DEPTH + 1):
+        deeper = []
+        for part in level:
+            if isinstance(part, dict):
+                deeper.extend(part.values())
+            elif isinstance(part, list):
+                deeper.extend(part)
+        level = [part for part in deeper if isinstance(part, (dict, list))]
+        if not level:
+            return False
+    return True
+
+
+def parse_form(text):
+    """Return the fields of a form; raise 400."""
+    if text.lstrip()[:1] in ('{', '['):
+        raise ApiError(400, f'This looks like JSON: its Content-Type must be {JSON}')
     try:
-        sent = request.query.decode()
-    except UnicodeError:
-        raise fail(400, 'The query must be UTF-8') from None
-    names = [*fields, *(f'-{field}' for field in fields)]
-    rules = {**PAGE, 'q': text(1, 200), **fields, 'sort': (  # each known, and none twice
-        [str], lambda sort: len({*sort.split(',')} & {*names}) == sort.count(',') + 1,
-        f'some of {",".join(names)}')}
-    values = dict(sent)
-    for name, value in sent.items():
-        if name not in rules or len(sent.getall(name)) > 1:
-            raise fail(400, f'{name} is unknown here, or there twice; known are {", ".join(rules)}')
-        with suppress(ValueError, RecursionError):  # what is no JSON stays text: check() refuses it
-            values[name] = value if str in rules[name][0] else json.loads(value)
-    return check(values, rules), ''.join(
-        f'&{urlencode([one], safe=",")}' for one in sent.items() if one[0] not in PAGE)
-def search(pairs, /, q='', sort='', **wanted):
-    """Return those pairs of key and item that have q in a text, and these values, sorted."""
-    def each(value):
-        return value if isinstance(value, list) else [value]
-    for field, value in wanted.items():
-        pairs = [(key, item) for key, item in pairs if value in each(item.get(field))]
-    if q:
-        pairs = [(key, item) for key, item in pairs if any(
-            isinstance(word, str) and q.casefold() in word.casefold()
-            for value in item.values() for word in each(value))]
-    for name in filter(None, reversed(sort.split(','))):
-        field, down = name.lstrip('-'), name[0] == '-'  # None is the least
-        pairs.sort(key=lambda one: (one[1].get(field) is not None, one[1].get(field)), reverse=down)
-    return pairs
-def listing(collection, fields, shown=dict):
-    """Return by key the items that the query asks for, as shown; fields has their fields' rules."""
-    query, link_query = read_query(fields) if request.query_string else ({}, '')
-    limit, start = query.pop('limit', 100), query.pop('offset', 0)
-    if query:  # what is left looks for items, for which all have to be read
-        found = search([(key, shown(item)) for key, item in collection.page(0, None)], **query)
-        page, total = found[start:start + limit], len(found)
-    else:
-        page = [(key, shown(item)) for key, item in collection.page(start, start + limit)]
-        total = start + len(page) if 0 < len(page) < limit else len(collection)
-    last = max(total - 1, 0) // limit * limit
-    pages = [('first', 0, True), ('prev', min(max(start - limit, 0), last), start > 0),
-             ('next', start + limit, start + limit < total), ('last', last, True)]
-    response.set_header('X-Total-Count', total)
-    response.set_header('Link', ', '.join(
-        f'<{request.path}?limit={limit}{link_query}&offset={offset}>; rel="{name}"'
-        for name, offset, exists in pages if exists))
-    return dict(page)
+        # A file that Windows' tools wrote ends with a line break.
+        fields = parse_qsl(text.rstrip('\r\n'), keep_blank_values=True, errors='strict')
+    except ValueError as problem:
+        raise ApiError(400, f'The body is not a valid form: {problem}') from None
+    return dict(fields)
+
+
+def read_fields(*types):
+    """Return the fields of the body, which is JSON or a form; raise 400, 413 or 415."""
+    text = read_text(*types)
+    if sent_type() == FORM:
+        return parse_form(text)
+    fields = parse_json(text)
+    if not isinstance(fields, dict):
+        raise ApiError(400, 'The body must be a JSON object')
+    return fields
+
+
+def check(fields, rules, required=(), ignored=(), make_error=ApiError):
+    """Return those fields that have a rule; raise 400 that names a field that is wrong.
+
+    ignored are further fields that may be sent, as clients send back what they got.
+    """
+    for name in fields:
+        if name not in rules and name not in ignored:
+            known = ', '.join(rules)
+            raise make_error(400, f'{name} is not a field here; known are {known}')
+    for name, rule in rules.items():
+        if name in required and name not in fields:
+            raise make_error(400, f'{name} is missing: it must be {rule.wording}')
+        if name in fields and not rule.allows(fields[name]):
+            raise make_error(400, f'{name} must be {rule.wording}')
+    return {name: fields[name] for name in rules if name in fields}
+
+
+class Text:
+    """The rule for a text of least to most characters."""
+
+    def __init__(self, least, most):
+        self.least = least
+        self.most = most
+        self.wording = f'text of {least} to {most} characters'
+
+    def allows(self, value):
+        """Tell whether a value is such a text."""
+        return isinstance(value, str) and self.least <= len(value) <= self.most
+
+    def parse(self, text):
+        """Return what a text in a query or a form stands for: here, itself."""
+        return text
+
+
+class Pattern(Text):
+    """The rule for a text that a regular expression describes."""
+
+    def __init__(self, pattern, wording):
+        self.pattern = re.compile(pattern)
+        self.wording = wording
+
+    def allows(self, value):
+        """Tell whether a value is such a text."""
+        return isinstance(value, str) and bool(self.pattern.fullmatch(value))
+
+
+class Identifier(Pattern):
+    """The rule for a text that stands in a path, unlike "." and ".."."""
+
+    def __init__(self, most, marks='._-'):
+        super().__init__(
+            rf'(?!\.\.?$)[A-Za-z0-9{marks}]{{1,{most}}}',
+            f'1 to {most} of letters, digits and {" ".join(marks)}',
+        )
+
+
+class Number:
+    """The rule for a number, which True and False are not."""
+
+    wording = 'a number'
+
+    def allows(self, value):
+        """Tell whether a value is such a number."""
+        return type(value) in (int, float)
+
+    def parse(self, text):
+        """Return the number that a text stands for, or the text if it is none."""
+        if not re.fullmatch(r'-?\d{1,20}(\.\d{1,20})?', text, re.ASCII):
+            return text
+        return float(text) if '.' in text else int(text)
+
+
+class WholeNumber(Number):
+    """The rule for a whole number from least to most. For JSON, 2018.0 is one too."""
+
+    def __init__(self, least, most):
+        self.least = least
+        self.most = most
+        self.wording = f'a whole number from {least} to {most}'
+
+    def allows(self, value):
+        """Tell whether a value is such a number."""
+        if not super().allows(value):
+            return False
+        return self.least <= value <= self.most and value == int(value)
+
+
+class Boolean:
+    """The rule for true or false."""
+
+    wording = 'true or false'
+
+    def allows(self, value):
+        """Tell whether a value is one of the two."""
+        return isinstance(value, bool)
+
+    def parse(self, text):
+        """Return what true, True or TRUE stands for, or the text if it is neither."""
+        return {'true': True, 'false': False}.get(text.lower(), text)
+
+
+class Nullable:
+    """The rule for null, or what another rule allows."""
+
+    def __init__(self, rule):
+        self.rule = rule
+        self.wording = f'{rule.wording}, or null'
+        self.parse = rule.parse
+
+    def allows(self, value):
+        """Tell whether a value is null, or the other rule allows it."""
+        return value is None or self.rule.allows(value)
+
+
+class ListOf:
+    """The rule for a list of up to most values that another rule allows."""
+
+    def __init__(self, rule, most):
+        self.rule = rule
+        self.most = most
+        self.wording = f'a list of up to {most}, each {rule.wording}'
+
+    def allows(self, value):
+        """Tell whether a value is such a list."""
+        if not isinstance(value, list) or len(value) > self.most:
+            return False
+        return all(self.rule.allows(one) for one in value)
+
+    def parse(self, text):
+        """Return the text: a query asks for one value of the list."""
+        return text
+
+
+# --- Collections ----------------------------------------------------------------------
+
 
 class Memory(dict):
-    """Items by key, with a bound. They are replaced, never changed, so reading needs no lock."""
-    def __init__(self, name, items, missing):  # missing makes the error for an unknown key
+    """A place for the items of a collection: a dict, and a lock for those who write."""
+
+    def __init__(self, items):
         super().__init__(items)
-        self.name, self.start, self.missing = name, len(items), missing
-        self.size = sum(len(json.dumps(item)) for item in items.values())
-        self.lock = threading.RLock()  # to be held where what is written depends on what was read
-    def __missing__(self, key):
-        raise self.missing(key)
-    def __setitem__(self, key, item):
+        self.lock = threading.RLock()
+        self.last_number = len(items)
+
+    @contextmanager
+    def writing(self):
+        """Give the items to one thread at a time, for it to read and then write."""
         with self.lock:
-            size = self.size + len(json.dumps(item)) - (key in self and len(json.dumps(self[key])))
-            if size > MAX_SIZE or key not in self and len(self) >= MAX_ITEMS:
-                raise fail(507, 'There is no room for more')
-            super().__setitem__(key, item)
-            self.size = size
-    def __delitem__(self, key):
-        with self.lock:
-            self.size -= len(json.dumps(self[key]))
-            super().__delitem__(key)
+            yield self
+
+    def next_number(self):
+        """Return the next number, while writing; none is given twice."""
+        self.last_number += 1
+        return self.last_number
+
     def page(self, start, stop):
-        """Return the pairs of key and item from start to stop, as they are at one moment."""
+        """Return the pairs of key and item from start to stop, the oldest first."""
         with self.lock:
             return list(islice(self.items(), start, stop))
 
-class Table(MutableMapping):
-    """The same, but for MAX_SIZE, in a table of DATABASE_URL that other processes may use too."""
-    def __init__(self, name, items, missing):
-        self.name, self.start, self.missing = name, len(items), missing
-        self.rows = sql.Table(
-            name, sql.MetaData(), sql.Column('number', sql.Integer, primary_key=True),  # for order
-            sql.Column('key', sql.String(64), unique=True), sql.Column('item', sql.JSON))
-        self.key, self.item = self.rows.c.key, self.rows.c.item
-        self.find = sql.select(self.item).where(self.key == sql.bindparam('wanted'))
-        # This changes nothing, but locks the row with the key '', which all that write do first.
-        self.hold = self.rows.update().where(self.key == '').values(item=self.item)
-        rows = [{'key': key, 'item': item} for key, item in {'': 'lock', **items}.items()]
-        with suppress(HTTPResponse), transaction() as connection:  # or another process makes it
-            if engine.dialect.name == 'sqlite':  # then readers don't wait for writers
-                connection.exec_driver_sql('PRAGMA journal_mode=WAL')
-            self.rows.create(connection, checkfirst=True)
-            if not connection.execute(self.hold).rowcount:
-                connection.execute(self.rows.insert(), rows)
-        try:
-            with self.lock:
-                pass  # which fails where the table is not ours, or can't be written
-        except HTTPResponse as refusal:
-            sys.exit(f'DATABASE_URL fails: {refusal.__cause__.args[0]}'.partition('\n')[0])
-    @property
-    def lock(self):
-        """Return a transaction that keeps out whoever else wants to write to this table."""
-        return transaction(self.hold)
-    def get(self, key, default=None):
-        """Return an item, or default where there is none."""
-        wanted = key if key.isascii() and key.isprintable() and key else ' '  # no key is like ' '
-        with transaction() as connection:
-            return connection.execute(self.find, {'wanted': wanted}).scalar() or default
+
+class Collection(MutableMapping):
+    """Items by key, at most MAX_ITEMS of them, which several threads may use at once.
+
+    What a method reads can't change before the same method writes. Items are replaced
+    and never changed in place, so one that was read stays as it is. An item is what
+    JSON can hold.
+    """
+
+    def __init__(self, name, items=()):
+        self.name = name
+        self.place = Memory(items)
+        collections.append(self)
+
     def __getitem__(self, key):
-        if (item := self.get(key)) is None:
-            raise self.missing(key)
-        return item
-    def __contains__(self, key):
-        return self.get(key) is not None
+        return self.place[key]
+
     def __setitem__(self, key, item):
-        with self.lock as connection:
-            change = self.rows.update().where(self.key == key).values(item=item)
-            if not connection.execute(change).rowcount:
-                if len(self) >= MAX_ITEMS:
-                    raise fail(507, 'There is no room for more')
-                connection.execute(self.rows.insert().values(key=key, item=item))
+        self.put(key, item)
+
     def __delitem__(self, key):
-        with self.lock as connection:
-            self[key]  # raises missing
-            connection.execute(self.rows.delete().where(self.key == key))
+        with self.place.writing() as items:
+            del items[key]
+
     def __iter__(self):
-        return (key for key, item in self.page(0, None))
+        return iter([key for key, item in self.page()])
+
     def __len__(self):
-        with transaction() as connection:
-            return connection.execute(sql.select(sql.func.count(self.key))).scalar() - 1
-    def page(self, start, stop):
-        """Return the pairs of key and item from start to stop, as they are at one moment."""
-        rows = sql.select(self.key, self.item).where(self.key != '').order_by(self.rows.c.number)
-        with transaction() as connection:
-            return connection.execute(rows.slice(start, stop)).all()
-@contextmanager
-def transaction(hold=None):
-    """Yield the connection of a transaction, or of the one that the thread is in; raise 503."""
-    around = getattr(own, 'connection', None)  # of the outer "with", which a nested one joins
-    try:
-        with nullcontext(around) if around else engine.begin() as own.connection:
-            if hold is not None and not own.connection.execute(hold).rowcount:
-                raise sql.exc.NoResultFound('The row of the table that writers lock is gone')
-            yield own.connection
-    except sql.exc.SQLAlchemyError as problem:
-        log.info('Database: %a', problem.args[0])
-        raise fail(503, 'The database is away; please try later', {'Retry-After': '5'}) from problem
-    finally:
-        own.connection = around
-def new_key(collection):
-    """Return the next number that was no key yet, as text; hold the lock until it is used."""
-    first = numbers.get(collection.name, collection.start) + 1
-    numbers[collection.name] = next(n for n in count(first) if str(n) not in collection)
-    return str(numbers[collection.name])
-Collection = Table if DATABASE_URL else Memory
-ACCOUNT = {'username': text(1, 1000), 'password': text(1, 1000)}
-accounts = [{API_USERNAME: DEMO}]  # who can sign in, by name; a section with users appends them
-numbers = Collection('numbers', {}, KeyError)  # the last that new_key gave, by collection
-api_keys = Collection('api_keys', {}, KeyError)  # hashes, so that no one can use what is stored
-hash_slots, hash_lock = Slots(2), threading.Lock()  # one hashes, and one may wait for it
-counts, counts_lock = deque(maxlen=10_000), threading.Lock()  # of what RATE_LIMIT is for
-def find_account(username):
-    """Return the account of this name, the first there is; an empty one if none, or locked."""
-    found = next(filter(None, (table.get(username) for table in accounts)), {})
-    return {} if found.get('accountLocked') else found
-def hash_password(password, salt=''):
-    """Return the salt and the scrypt hash (RFC 7914) of a password as fields; raise 503."""
-    salt = salt or secrets.token_hex(16)
-    with hash_slots, hash_lock:
-        hashed = hashlib.scrypt(password.encode(), salt=salt.encode(), **SCRYPT)
-    return {'salt': salt, 'password': hashed.hex()}
-def right_password(account, password):
-    """Tell whether this is the account's password; to find that it is not takes equally long."""
-    if account is DEMO:  # whose password is no hash; bytes, as é makes compare_digest raise
-        right = secrets.compare_digest(password.encode(), API_PASSWORD.encode())
-        if not right:
-            with suppress(HTTPResponse):  # 503; but a wrong guess is to be counted even then
-                hash_password(password)
-        return right
-    hashed = hash_password(password, account.get('salt'))['password']
-    return secrets.compare_digest(hashed, account.get('password', ''))
-def limit(what, add=True):
-    """Raise 429 if the caller's address did this RATE_LIMIT times in a minute; else count it."""
-    now, address = time.monotonic(), request['REMOTE_ADDR'][:45]  # as long as an IPv6 address
-    with counts_lock:
-        while counts and counts[0][0] <= now - 60:
-            counts.popleft()
-        times = [then for then, *rest in counts if rest == [what, address]]
-        if len(times) >= RATE_LIMIT > 0:
-            raise fail(429, f'Too many {what}', {'Retry-After': f'{times[0] + 61 - now:.0f}'})
-        if add:
-            counts.append((now, what, address))
-def refused(username, refusal):
-    """Log and count a failed sign-in; return refusal, or raise 429 if there were too many."""
-    log.info('Refused to sign in %.80a from %s', username, request['REMOTE_ADDR'])
-    limit('failed sign-ins')  # again, as others may have failed in the meantime
-    return refusal
-def sign_in(username, password, refusal):
-    """Return the account whose name and password these are; raise refusal, 429 or 503."""
-    limit('failed sign-ins', add=False)
-    account = find_account(username)
-    if not right_password(account, password):
-        raise refused(username, refusal)
-    return account
-def read_sign_in(refuse=fail):
-    """Return the account whose user name and password are in the body; raise as sign_in does."""
-    given = check(read_body(JSON, FORM), ACCOUNT, required=ACCOUNT, refuse=refuse)
-    return sign_in(**given, refusal=refuse(401, 'username or password is not correct',
-                                           {'WWW-Authenticate': BEARER}))
-def make_token(account):
-    """Return a token for this account, good for LIFETIME: a signed JWT (RFC 7519)."""
-    now = int(time.time())
-    claims = {'sub': account['cn'], 'salt': account.get('salt'), 'iat': now, 'exp': now + LIFETIME}
-    return jwt.encode(claims, SECRET_KEY, algorithm='HS256')
-@lru_cache(1000)  # as a signature takes longer to check than all else that a request needs
-def read_token(token):
-    """Return the claims of a token that we signed; raise jwt.InvalidTokenError."""
-    # The algorithm is ours to choose, not the token's; and without exp it would never end.
-    return jwt.decode(token, SECRET_KEY, ['HS256'], options={'require': ['exp', 'sub']})
+        return len(self.place)
+
+    def page(self, start=0, stop=None):
+        """Return the pairs of key and item from start to stop, the oldest first."""
+        return self.place.page(start, stop)
+
+    def put(self, key, item):
+        """Store an item, in place of one with this key; return whether it is new."""
+        with self.place.writing() as items:
+            is_new = key not in items
+            self.store(items, key, item)
+        return is_new
+
+    def add(self, key, item):
+        """Store an item if no other has this key; return whether it was stored."""
+        with self.place.writing() as items:
+            is_free = key not in items
+            if is_free:
+                self.store(items, key, item)
+        return is_free
+
+    def add_numbered(self, item):
+        """Store an item under the next number, as text, and return that key."""
+        with self.place.writing() as items:
+            key = str(items.next_number())
+            while key in items:
+                key = str(items.next_number())
+            self.store(items, key, item)
+        return key
+
+    def change(self, key, fields):
+        """Replace fields of an item; return the new item, or None if there is none."""
+        with self.place.writing() as items:
+            if key not in items:
+                return None
+            item = {**items[key], **fields}
+            self.store(items, key, item)
+        return item
+
+    def store(self, items, key, item):
+        """Store an item, while writing; raise 507 if there is no room for one more."""
+        if key not in items and len(items) >= MAX_ITEMS:
+            raise ApiError(507, f'There is no room for more than {MAX_ITEMS} here')
+        items[key] = item
+
+    # MutableMapping has these too, but there another thread can come in between.
+
+    def pop(self, key, *default):
+        """Remove and return an item, or return default; without one raise KeyError."""
+        with self.place.writing() as items:
+            return items.pop(key, *default)
+
+    def popitem(self):
+        """Remove the oldest item and return its key and it; raise KeyError if empty."""
+        with self.place.writing() as items:
+            for key in items:
+                return key, items.pop(key)
+            raise KeyError(f'{self.name} has no items')
+
+    def setdefault(self, key, default=None):
+        """Return the item of this key; store default first if there is none."""
+        with self.place.writing() as items:
+            if key not in items:
+                self.store(items, key, default)
+            return items[key]
+
+    def clear(self):
+        """Remove all items."""
+        with self.place.writing() as items:
+            items.clear()
+
+
+collections = []  # every collection; the database finds them here
+
+# --- Sign-in --------------------------------------------------------------------------
+
+TOKEN_SECONDS = 30 * 60
+SCRYPT = {'n': 2**14, 'r': 8, 'p': 5}  # the least that OWASP advises: 16 MiB
+REALM = 'realm="One-File API"'
+DEMO = {
+    'cn': API_USERNAME,
+    'memberOfs': ['cn=Admins'],
+    # It is another one where the password is, so tokens end with the password.
+    'password_version': hmac.new(
+        SECRET_KEY.encode(), API_PASSWORD.encode(), 'sha256'
+    ).hexdigest(),
+}
+ACCOUNT = {'username': Text(1, 1000), 'password': Text(1, 1000)}
+OAUTH_FIELDS = ['grant_type', 'scope', 'client_id', 'client_secret']
+
+# Who can sign in, by name. A section with users appends them.
+accounts = [{API_USERNAME: DEMO}]
+
+if len(SECRET_KEY.encode()) < 32:
+    sys.exit(
+        'SECRET_KEY must have at least 32 bytes; this makes one: '
+        'python -c "import secrets; print(secrets.token_hex())"'
+    )
+if API_PASSWORD == DEMO_PASSWORD and HOST not in LOOPBACK:
+    start_lines.append(
+        'WARNING: other machines may reach this; set API_PASSWORD to a secret one.'
+    )
+
 
 class AuthPlugin:
-    """Bottle plugin: auth='basic', 'bearer', 'admin' or 'key' in a route says who may call it."""
-    name, api = 'auth', 2
+    """Bottle plugin: auth=FUNCTION in a route says who may call it.
+
+    The function returns the caller's name, or raises an error. The route, and the log,
+    find the name in request['REMOTE_USER'].
+    """
+
+    name = 'auth'
+    api = 2
+
     def apply(self, callback, route):
-        """Return a route's function behind its guard; both it and the log find REMOTE_USER."""
+        """Return a route's function behind the one that its auth names."""
         if 'auth' not in route.config:
             return callback
-        caller = getattr(self, route.config['auth'])  # misspelt, this word fails; auth= would open
-        def guarded(*args, **kwargs):
-            request['REMOTE_USER'] = caller()
-            return callback(*args, **kwargs)
-        return guarded
-    def basic(self):
-        """Return the name of who signs in by HTTP Basic (RFC 7617); raise 401, 429 or 503."""
-        error = fail(401, 'Please sign in with user name and password', {'WWW-Authenticate': BASIC})
-        given = bottle.parse_auth(request.get('HTTP_AUTHORIZATION', ''))  # request.auth trusts more
-        if not given:
-            raise error
-        return sign_in(*given, refusal=error)['cn']
-    def bearer(self):
-        """Return the name of whose bearer token (RFC 6750) was sent; raise 401."""
-        scheme, _, token = request.get('HTTP_AUTHORIZATION', '').partition(' ')
-        token = token if scheme.lower() == 'bearer' else ''
-        with suppress(jwt.InvalidTokenError, RecursionError):
-            claims = read_token(token)
-            account = find_account(claims['sub'])
-            # The salt is new with each password, and ends the tokens of an older one.
-            if (account and claims.get('salt', DEMO['salt']) == account.get('salt')
-                    and int(claims['exp']) > time.time()):  # read_token kept them, perhaps
-                return claims['sub']
-        error = ', error="invalid_token"' if token else ''
-        raise fail(401, 'A valid bearer token is needed', {'WWW-Authenticate': BEARER + error})
-    def admin(self):
-        """Return the name of an administrator who sent a bearer token; raise 401 or 403."""
-        username = self.bearer()
-        groups = find_account(username).get('memberOfs', [])
-        if not any(group.partition(',')[0] == 'cn=Admins' for group in groups):
-            raise fail(403, 'Only administrators may do this')
-        return username
-    def key(self):
-        """Return the owner of the API key in the header api-key; raise 401 or 429."""
-        api_key = request.get('HTTP_API_KEY', '')
-        owner = api_key.rpartition('.')[0]
-        refusal = fail(401, 'You are not authenticated! Please add an authentication key to the '
-                            'header and try again!', status='failed')
-        if not api_key:
-            raise refusal
-        hashed, stored = hashlib.sha256(api_key.encode()).hexdigest(), api_keys.get(owner, '')
-        limit('failed sign-ins', add=False)
-        if not secrets.compare_digest(hashed, stored):
-            raise refused(owner if stored else '?', refusal)
-        return owner
-app.install(auth := AuthPlugin())
+        find_caller = route.config['auth']
 
-# --- Weekend API ------------------------------------------------------------------------------
-SCRIPT = ['powershell' if os.name == 'nt' else 'pwsh', '-NoProfile', '-NonInteractive',
-          '-ExecutionPolicy', 'Bypass', '-File', str(Path(__file__).with_name('script.ps1'))]
-SECRETS = ['SECRET_KEY', 'API_USERNAME', 'API_PASSWORD', 'DATABASE_URL']  # not for the script
-MAX_OUTPUT, script_slots = 1024 * 1024, Slots(2)  # bytes of stdout, and as many of stderr
+        @wraps(callback)
+        def guarded(*args, **kwargs):
+            request['REMOTE_USER'] = find_caller()
+            return callback(*args, **kwargs)
+
+        return guarded
+
+
+app.install(AuthPlugin())
+
+
+def bearer():
+    """Return the name of who sent a bearer token (RFC 6750) of ours; raise 401."""
+    scheme, _, token = request.get_header('Authorization', '').partition(' ')
+    token = token.strip()
+    if scheme.lower() != 'bearer' or not token:
+        raise ApiError(
+            401,
+            'Please sign in, and send the token as Authorization: Bearer TOKEN',
+            {'WWW-Authenticate': f'Bearer {REALM}'},
+        )
+    name = read_token(token)
+    if name is None:
+        raise ApiError(
+            401,
+            'The token is not valid, or not any more: please sign in again',
+            {'WWW-Authenticate': f'Bearer {REALM}, error="invalid_token"'},
+        )
+    return name
+
+
+def admin():
+    """Return the name of an administrator who sent a token; raise 401 or 403."""
+    name = bearer()
+    groups = find_account(name).get('memberOfs', [])
+    if not any(group.split(',')[0] == 'cn=Admins' for group in groups):
+        raise ApiError(403, 'Only administrators may do this')
+    return name
+
+
+def find_account(name):
+    """Return the account with this name, or {} if there is none or it is locked."""
+    for table in accounts:
+        account = table.get(name)
+        if account is not None:
+            return {} if account.get('accountLocked') else account
+    return {}
+
+
+def make_token(account):
+    """Return a token for an account: a signed JWT (RFC 7519), for TOKEN_SECONDS."""
+    now = int(time.time())
+    claims = {
+        'sub': account['cn'],
+        'iat': now,
+        'exp': now + TOKEN_SECONDS,
+        'password_version': account['password_version'],
+    }
+    return jwt.encode(claims, SECRET_KEY, algorithm='HS256')
+
+
+# To check a signature takes longer than all the rest of a request.
+@lru_cache(1000)
+def check_signature(token):
+    """Return the claims of a token that we signed; raise jwt.InvalidTokenError."""
+    # The algorithm is ours to choose, not the token's; without exp it would never end.
+    # iat is not looked at, as another machine's clock may be a little ahead of ours.
+    options = {'require': ['exp', 'sub'], 'verify_iat': False}
+    return jwt.decode(token, SECRET_KEY, algorithms=['HS256'], options=options)
+
+
+def read_token(token):
+    """Return the name that a token is good for, or None."""
+    try:
+        claims = check_signature(token)
+    except (jwt.InvalidTokenError, RecursionError):
+        return None
+    # Again, as the claims may be some that lru_cache has kept.
+    if int(claims['exp']) <= time.time():
+        return None
+    # A token of the demo account that was signed elsewhere may lack the version.
+    account = find_account(claims['sub'])
+    version = claims.get('password_version', DEMO['password_version'])
+    if version != account.get('password_version'):
+        return None
+    return claims['sub']
+
+
+def sign_in(name, password):
+    """Return the account with this name and password, or None; raise 429 or 503."""
+    refuse_too_many_sign_ins(name)
+    account = find_account(name)
+    if is_right_password(account, password):
+        # Again, so that who guesses many at once does not learn which one was right.
+        refuse_too_many_sign_ins(name)
+        return account
+    count_failed_sign_in(name)
+    return None
+
+
+def is_right_password(account, password):
+    """Tell whether this is the account's password; raise 503."""
+    if account is DEMO:
+        # As bytes, because compare_digest takes no text with letters like é.
+        return secrets.compare_digest(password.encode(), API_PASSWORD.encode())
+    # Without an account or a password, this takes as long as with one.
+    salt = account.get('password_salt', '')
+    password_hash = account.get('password_hash', '')
+    return secrets.compare_digest(hash_password(password, salt), password_hash)
+
+
+def hash_password(password, salt):
+    """Return the hash of a password, in hex; raise 503 if too many are waiting."""
+    with hash_places, spare_thread:
+        return hash_threads.submit(scrypt, password, salt).result()
+
+
+def scrypt(password, salt):
+    """Return the scrypt hash (RFC 7914) of a password, in hex, after about 0.2 s."""
+    return hashlib.scrypt(password.encode(), salt=salt.encode(), **SCRYPT).hex()
+
+
+def read_sign_in(make_error=ApiError):
+    """Return the account whose name and password the body has; raise 401, 429 ..."""
+    given = check(read_fields(JSON, FORM), ACCOUNT, ACCOUNT, OAUTH_FIELDS, make_error)
+    account = sign_in(given['username'], given['password'])
+    if account is None:
+        raise make_error(
+            401,
+            'username or password is not correct',
+            {'WWW-Authenticate': f'Bearer {REALM}'},
+        )
+    return account
+
+
+# --- Hello ----------------------------------------------------------------------------
+
+
+def basic():
+    """Return the name of who signs in by HTTP Basic (RFC 7617); raise 401, 429 ..."""
+    # Not request.auth, which believes what another server has found out.
+    given = bottle.parse_auth(request.get_header('Authorization', ''))
+    account = sign_in(*given) if given else None
+    if account is None:
+        raise ApiError(
+            401,
+            'Please sign in with user name and password',
+            {'WWW-Authenticate': f'Basic {REALM}, charset="UTF-8"'},
+        )
+    return account['cn']
+
+
+@app.get('/')
+def get_root():
+    """Greet everybody."""
+    return {'hello': 'world'}
+
+
+@app.get('/hello_world', auth=basic)
+def get_hello_world():
+    """Greet who has signed in."""
+    return {'Hello': 'World'}
+
+
+# --- Weekend API ----------------------------------------------------------------------
+
+MAX_OUTPUT = 1024 * 1024  # bytes of what the script writes to stdout, and to stderr
+SCRIPT = Path(__file__).with_name('script.ps1')
+POWERSHELL = 'powershell' if os.name == 'nt' else 'pwsh'
+# What the script must not see, as what it writes is sent to the client.
+SECRETS = ['SECRET_KEY', 'API_USERNAME', 'API_PASSWORD', 'DATABASE_URL']
+
+# For the start; a password that is a secret is not shown.
+shown_password = API_PASSWORD if API_PASSWORD == DEMO_PASSWORD else '$API_PASSWORD'
+start_lines.append(
+    f'A token: curl {{url}}/token --data-urlencode "username={API_USERNAME}" '
+    f'--data-urlencode "password={shown_password}"'
+)
+
+
 @app.get('/data')
 def get_data():
     """Point to the other method."""
     return {'message': 'Hey please use the POST method for this endpoint'}
+
+
 @app.post('/data')
 def post_data():
     """Return the JSON value that was sent."""
-    return json.dumps(read_body(JSON, any_value=True))
+    return json_answer(parse_json(read_text(JSON)))
+
+
 @app.post('/token')
 def post_token():
-    """Return an access token for a user name and password, as OAuth 2 does (RFC 6749, 5.1)."""
-    token = make_token(read_sign_in())
-    return HTTPResponse({'access_token': token, 'token_type': 'Bearer', 'expires_in': LIFETIME},
-                        cache_control='no-store')
-@app.post('/run-script', auth='admin')
+    """Return a token for a name and a password, as OAuth 2 does (RFC 6749, 5.1)."""
+    try:
+        account = read_sign_in()
+    except ApiError as problem:
+        raise oauth_error(problem) from None
+    answer = {
+        'access_token': make_token(account),
+        'token_type': 'Bearer',
+        'expires_in': TOKEN_SECONDS,
+    }
+    return HTTPResponse(answer, cache_control='no-store')
+
+
+def oauth_error(problem):
+    """Return an error with the fields that OAuth clients read too (RFC 6749, 5.2)."""
+    names = {
+        401: 'invalid_grant',
+        429: 'temporarily_unavailable',
+        503: 'temporarily_unavailable',
+    }
+    headers = {name: problem.headers[name] for name in problem.headers}
+    # The RFC allows neither quotation marks nor letters like é here.
+    description = re.sub(r'[^ !#-\[\]-~]', "'", problem.message)
+    return ApiError(
+        problem.status_code,
+        problem.message,
+        headers,
+        error=names.get(problem.status_code, 'invalid_request'),
+        error_description=description,
+    )
+
+
+@app.post('/run-script', auth=admin)
 def post_run_script():
-    """Run script.ps1 and return what it wrote."""
-    with script_slots:
-        exit_code, output, error = run_script()
-    if exit_code:
-        raise fail(500, f'The script ended with exit code {exit_code}',
-                   output=output, error=error, exit_code=exit_code)
-    return {'output': output, 'error': error}
-def run_script():
-    """Run script.ps1 and return its exit code, stdout and stderr; raise 503 or 504."""
-    environment = {name: value for name, value in os.environ.items() if name not in SECRETS}
-    # Files, as a script halts at a full pipe, and any child it leaves behind keeps a pipe open.
-    with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
+    """Run script.ps1 and return what it wrote; raise 500, 503 or 504."""
+    with script_places, spare_thread:
+        result = run_script(SCRIPT, SCRIPT_TIMEOUT)
+    written = {'output': result.output, 'error': result.error}
+    if result.exit_code is None:
+        message = f'The script was ended after {SCRIPT_TIMEOUT:g} seconds'
+        raise ApiError(504, message, **written)
+    if result.exit_code != 0:
+        message = f'The script ended with exit code {result.exit_code}'
+        raise ApiError(500, message, **written, exit_code=result.exit_code)
+    return written
+
+
+class ScriptResult(NamedTuple):
+    """What a script wrote; its exit code is None if it had to be ended."""
+
+    exit_code: int | None
+    output: str
+    error: str
+
+
+def run_script(script, seconds):
+    """Run a PowerShell script for so many seconds at most; return a ScriptResult.
+
+    Raise OSError if PowerShell can't be started or there is no folder to write to.
+    """
+    environment = {k: v for k, v in os.environ.items() if k not in SECRETS}
+    environment['NO_COLOR'] = '1'
+    options = ['-NoProfile', '-NonInteractive', '-ExecutionPolicy', 'Bypass']
+    # PowerShell leaves files in its temporary folder when it is ended.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        environment.update(TMPDIR=folder, TEMP=folder, TMP=folder)
+        process = subprocess.Popen(
+            [POWERSHELL, *options, '-File', str(script)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment,
+            start_new_session=True,
+        )
+        log.info('Script %d started', process.pid)
+        output = OutputReader(process.stdout)
+        error = OutputReader(process.stderr)
         try:
-            process = subprocess.Popen(SCRIPT, stdin=subprocess.DEVNULL, stdout=stdout,
-                                       stderr=stderr, env=environment, start_new_session=True)
-        except OSError:
-            raise fail(503, 'PowerShell is not installed; see https://aka.ms/powershell') from None
-        deadline = time.monotonic() + SCRIPT_TIMEOUT
-        log.info('Script %d started by %a', process.pid, request['REMOTE_USER'])
-        try:
-            while process.poll() is None and time.monotonic() < deadline and not stopping.wait(.02):
-                for output in stdout, stderr:
-                    if os.fstat(output.fileno()).st_size > MAX_OUTPUT:
-                        output.truncate(MAX_OUTPUT + 1)  # or it would fill the disk in the end
-            exit_code = process.poll()
+            exit_code = wait_for_script(process, seconds)
         finally:
             kill_group(process)
-        log.info('Script %d ended with exit code %s', process.pid, exit_code)
-        if exit_code is None:
-            raise (fail(503, 'The script was ended, as the service stops') if stopping.is_set()
-                   else fail(504, f'The script was ended after {SCRIPT_TIMEOUT:g} seconds'))
-        return exit_code, read_output(stdout), read_output(stderr)
+        return ScriptResult(exit_code, output.text(), error.text())
+
+
+class OutputReader(threading.Thread):
+    """Reads a pipe to its end, so that the script can go on, and keeps MAX_OUTPUT."""
+
+    def __init__(self, pipe):
+        super().__init__(daemon=True)
+        self.pipe = pipe
+        self.kept = bytearray()
+        self.start()
+
+    def run(self):
+        """Read until all that write to the pipe have ended."""
+        with self.pipe:
+            while part := self.pipe.read1(65536):
+                # One byte more than is shown tells that there was more.
+                room = MAX_OUTPUT + 1 - len(self.kept)
+                self.kept += part[:room]
+
+    def text(self):
+        """Return what was kept, as text."""
+        # Not for ever: a program that left the script's group may hold the pipe.
+        self.join(timeout=1)
+        written = bytes(self.kept)
+        text = written[:MAX_OUTPUT].decode(errors='replace')
+        if len(written) > MAX_OUTPUT:
+            text += f'\n[cut after {MAX_OUTPUT} bytes]'
+        return text
+
+
+def wait_for_script(process, seconds):
+    """Return a script's exit code, or None if it takes longer or the service stops."""
+    deadline = time.monotonic() + seconds
+    while process.poll() is None:
+        if stopping.wait(0.02):
+            log.info('Script %d is ended, as the service stops', process.pid)
+            return None
+        if time.monotonic() > deadline:
+            log.info('Script %d is ended after %g seconds', process.pid, seconds)
+            return None
+    log.info('Script %d ended with exit code %d', process.pid, process.returncode)
+    return process.returncode
+
+
 def kill_group(process):
     """Kill a process and all that it started."""
     if os.name == 'nt':
-        subprocess.call(['taskkill', '/F', '/T', '/PID', str(process.pid)])
-    else:
-        with suppress(ProcessLookupError, PermissionError, ChildProcessError):  # none is left
-            os.killpg(process.pid, signal.SIGKILL)  # the group that start_new_session made
-            while os.waitpid(-process.pid, 0):  # its orphans too, if this is process 1
-                pass
+        command = ['taskkill', '/F', '/T', '/PID', str(process.pid)]
+        subprocess.run(command, capture_output=True, check=False)
+        process.wait()
+        return
+    # start_new_session has made a group of it and all that it started.
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-def read_output(output):
-    """Return what the script wrote to this file, as text made from MAX_OUTPUT bytes at most."""
-    output.seek(0)
-    written = output.read(MAX_OUTPUT + 1)
-    cut = f'\n[cut after {MAX_OUTPUT} bytes]' if len(written) > MAX_OUTPUT else ''
-    return written[:MAX_OUTPUT].decode(errors='replace') + cut
+    # In a container we are process 1, which has to collect the others when they end.
+    with suppress(ChildProcessError):
+        while True:
+            os.waitpid(-process.pid, 0)
 
-# --- Films ------------------------------------------------------------------------------------
-films = Collection('films', {
+
+# --- Films ----------------------------------------------------------------------------
+
+START_FILMS = {
     '1': {'Name': 'Avengers: Infinity War', 'Year': 2018, 'Month': 'March'},
     '2': {'Name': 'Ant Man and the Wasp', 'Year': 2018, 'Month': 'August'},
-}, missing=lambda film_id: fail(404, f"Film {film_id} doesn't exist"))
-MONTHS = ['January', 'February', 'March', 'April', 'May', 'June', 'July', 'August', 'September',
-          'October', 'November', 'December']
+}
+FILM_ID = Identifier(64, marks='_-')
+MONTHS = (
+    'January|February|March|April|May|June|'
+    'July|August|September|October|November|December'
+)
 FILM = {
-    'name': text(1, 200),
-    'year': ([int, float], lambda n: n in range(1870, 2101), 'a whole number from 1870 to 2100'),
-    'month': ([str], lambda month: month in MONTHS, "an English month's name")}
-SHOWN_FILM = {field.title(): rule for field, rule in FILM.items()}
+    'name': Text(1, 200),
+    'year': WholeNumber(1870, 2100),
+    'month': Pattern(MONTHS, "an English month's name"),
+}
+FILM_QUERY = {'Name': FILM['name'], 'Year': FILM['year'], 'Month': FILM['month']}
+
+films = Collection('films', START_FILMS)
+
+
+def no_film(film_id):
+    """Return the error for an id that no film has."""
+    return ApiError(404, f"Film {film_id} doesn't exist")
+
+
 def read_film():
-    """Return the film in the body; its keys may be in any case, so what GET gives can be PUT."""
-    data = {key.lower(): value for key, value in read_body(JSON, FORM).items()}
-    if request.content_type.startswith(FORM) and re.fullmatch('[0-9]{4}', data.get('year', '')):
-        data['year'] = int(data['year'])  # a form has nothing but text
-    film = check(data, FILM, required=FILM)
+    """Return the film in the body; raise 400, 413 or 415."""
+    sent = {}
+    for name, value in read_fields(JSON, FORM).items():
+        # In any case, so that what GET shows can be sent back.
+        is_known = name.lower() in FILM
+        sent[name.lower() if is_known else name] = value
+    if sent_type() == FORM and 'year' in sent:
+        sent['year'] = FILM['year'].parse(sent['year'])
+    film = check(sent, FILM, required=FILM)
     return {'Name': film['name'], 'Year': int(film['year']), 'Month': film['month']}
-@app.get('/')
-def get_root():
-    """Greet a program; send a browser on to the docs."""
-    if 'text/html' in request.get('HTTP_ACCEPT', ''):
-        return HTTPResponse(status=302, Location='/docs')
-    return HTTPResponse({'hello': 'world'}, vary='Accept')
-@app.get('/hello_world', auth='basic')
-def get_hello_world():
-    """Greet who has signed in."""
-    return {'Hello': 'World'}
-@app.get(['/films', '/films/<film_id>'])
-def get_film(film_id=None):
-    """Return a film, or by id the films that the query asks for."""
-    return films[film_id] if film_id else listing(films, SHOWN_FILM)
+
+
+@app.get('/films')
+def list_films():
+    """Return the films that the query asks for, by id."""
+    return dict(list_page(films, FILM_QUERY))
+
+
 @app.post('/films')
-def post_film():
+def create_film():
     """Add a film under the next number."""
     film = read_film()
-    with films.lock:
-        film_id = new_key(films)
-        films[film_id] = film
+    film_id = films.add_numbered(film)
     return HTTPResponse(film, 201, Location=f'/films/{film_id}')
+
+
+@app.get('/films/<film_id>')
+def get_film(film_id):
+    """Return a film; raise 404."""
+    film = films.get(film_id)
+    if film is None:
+        raise no_film(film_id)
+    return film
+
+
 @app.put('/films/<film_id>')
 def put_film(film_id):
-    """Add a film under this id (201) or replace the one there (200)."""
-    check({'id': film_id}, {'id': identifier(64, marks='_-')})
+    """Add a film under this id (201), or replace the one there (200)."""
+    if not FILM_ID.allows(film_id):
+        raise ApiError(400, f'The id of a film must be {FILM_ID.wording}')
     film = read_film()
-    with films.lock:
-        response.status = 200 if film_id in films else 201
-        films[film_id] = film
-    return film
+    is_new = films.put(film_id, film)
+    return HTTPResponse(film, 201 if is_new else 200)
+
+
 @app.delete('/films/<film_id>')
 def delete_film(film_id):
-    """Delete a film."""
-    del films[film_id]
+    """Delete a film; raise 404."""
+    if films.pop(film_id, None) is None:
+        raise no_film(film_id)
     return HTTPResponse(status=204)
 
-# --- Records ----------------------------------------------------------------------------------
-RECORD = {'timestamp': NUMBER, 'value1': text(0, 1000), 'value2': NUMBER, 'value3': BOOLEAN}
-SHOWN_RECORD = {'id': NUMBER, **RECORD, 'creationdate': NUMBER, 'lastmodificationdate': NUMBER,
-                'lastmodifiedby': text(1, 64)}
-failed = partial(fail, status='failed')  # the shape of this section's errors
-def new_record(record_id, username, timestamp=None, value1=None, value2=None, value3=None):
-    """Return a record that this user makes now; its dates are milliseconds since 1970, UTC."""
-    now = time.time_ns() // 1_000_000
-    return {'id': int(record_id), 'timestamp': timestamp, 'value1': value1, 'value2': value2,
-            'value3': value3, 'creationdate': now, 'lastmodificationdate': now,
-            'lastmodifiedby': username}
-records = Collection('records', {str(n): new_record(n, *start) for n, start in enumerate([
-    ('ironman', 2392822832.21, 'Boston Terrier', 9938212273.32, True),
-    ('thor', 8929109, 'The only thing permanent in life is impermanence!', 88239244423.21, False),
-    ('blackwidow', 6789998212.0, 'What a great day!', 221220231.01, True),
-    ('loki', 67182, 'Where are the mere mortals?', 88239244423.21, False),
-    ('captain_america', 828283281.21, "No, I don't think I will..", 781230.21, True),
-], 1)}, missing=lambda record_id: failed(
-    404, 'The record does not exist! Please try a different record number!'))
-def read_record_fields():
-    """Return the fields of a record in the body, at least one."""
-    fields = check(read_body(JSON), RECORD, refuse=failed)
-    if not fields:
-        raise failed(400, 'Please populate atleast one field into the record and try again!')
+
+# --- Records --------------------------------------------------------------------------
+
+
+class RecordError(ApiError):
+    """An error of this section, whose answers all have a status."""
+
+    def fields(self, message):
+        """Return the fields that say what is wrong."""
+        return {'status': 'failed', 'message': message}
+
+
+def new_record(username, timestamp=None, value1=None, value2=None, value3=None):
+    """Return a record that this user makes now; its dates are in milliseconds()."""
+    now = milliseconds()
+    return {
+        'timestamp': timestamp,
+        'value1': value1,
+        'value2': value2,
+        'value3': value3,
+        'creationdate': now,
+        'lastmodificationdate': now,
+        'lastmodifiedby': username,
+    }
+
+
+def milliseconds():
+    """Return the time in milliseconds since 1970, UTC."""
+    return time.time_ns() // 1_000_000
+
+
+START_RECORDS = {
+    '1': new_record(
+        'ironman', 2392822832.21, 'Boston Terrier', 9938212273.32, True
+    ),
+    '2': new_record(
+        'thor',
+        8929109,
+        'The only thing permanent in life is impermanence!',
+        88239244423.21,
+        False,
+    ),
+    '3': new_record(
+        'blackwidow', 6789998212.0, 'What a great day!', 221220231.01, True
+    ),
+    '4': new_record(
+        'loki', 67182, 'Where are the mere mortals?', 88239244423.21, False
+    ),
+    '5': new_record(
+        'captain_america', 828283281.21, "No, I don't think I will..", 781230.21, True
+    ),
+}
+RECORD = {
+    'timestamp': Nullable(Number()),
+    'value1': Nullable(Text(0, 1000)),
+    'value2': Nullable(Number()),
+    'value3': Nullable(Boolean()),
+}
+# What is shown besides, and nobody may write.
+RECORD_MARKS = {
+    'id': Number(),
+    'creationdate': Number(),
+    'lastmodificationdate': Number(),
+    'lastmodifiedby': Text(1, 64),
+}
+KEY_NAME = Identifier(64)
+
+records = Collection('records', START_RECORDS)
+api_keys = Collection('api_keys')  # the hash of each key by its owner's name
+
+
+def api_key():
+    """Return the owner of the API key in the header api-key; raise 401 or 429."""
+    sent = request.get_header('api-key', '')
+    owner = sent.rpartition('.')[0]
+    if sent and secrets.compare_digest(hash_key(sent), api_keys.get(owner, '')):
+        return owner
+    if sent:
+        # Without the name, as it may be a part of a key that was pasted in a wrong way.
+        count_failed_sign_in('of an API key')
+    raise RecordError(
+        401,
+        'You are not authenticated! Please add an authentication key to the header and '
+        'try again!',
+    )
+
+
+def hash_key(key):
+    """Return the hash of an API key, in hex; as keys are random, a fast one will do."""
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+def no_record():
+    """Return the error for an id that no record has."""
+    message = 'The record does not exist! Please try a different record number!'
+    return RecordError(404, message)
+
+
+def show_record(record_id, record):
+    """Return a record as it is shown, with its id."""
+    return {'id': int(record_id), **record}
+
+
+def read_record():
+    """Return the fields of a record in the body, one or more; raise 400, 413 or 415."""
+    fields = check(read_fields(JSON), RECORD, (), RECORD_MARKS, RecordError)
+    if all(value is None for value in fields.values()):
+        message = 'Please populate atleast one field into the record and try again!'
+        raise RecordError(400, message)
     return fields
-@app.route('/api/generate_key/<username>', ['GET', 'POST'])
-def generate_key(username):
-    """Make an API key for a new user name. Only this answer ever shows it."""
-    check({'username': username}, {'username': identifier(64)}, refuse=failed)
-    api_key = f'{username}.{secrets.token_urlsafe(16)}'
-    with api_keys.lock:
-        if username in api_keys:
-            raise failed(409, 'The username you are trying to register has been already used!')
-        if request.method != 'HEAD':  # which would not show the key that it makes
-            limit('new API keys')
-            api_keys[username] = hashlib.sha256(api_key.encode()).hexdigest()
-    return HTTPResponse({'api_key': api_key, 'username': username, 'status': 'success',
-                         'created_on': time.strftime('%Y-%m-%d %H:%M:%S UTC', time.gmtime()),
-                         'message': 'Congrats! Your API Key has been created!'},
-                        201, cache_control='no-store')
+
+
+@app.post('/api/generate_key/<username>')
+def post_key(username):
+    """Make an API key for a new name. Only this answer ever shows it."""
+    if not KEY_NAME.allows(username):
+        raise RecordError(400, f'username must be {KEY_NAME.wording}')
+    refuse_too_many_keys()
+    # The name is a part of the key, so one look finds whose it is.
+    key = f'{username}.{secrets.token_urlsafe(16)}'
+    if not api_keys.add(username, hash_key(key)):
+        message = 'The username you are trying to register has been already used!'
+        raise RecordError(409, message)
+    answer = {
+        'api_key': key,
+        'username': username,
+        'status': 'success',
+        'created_on': time.strftime('%Y-%m-%d %H:%M:%S UTC', time.gmtime()),
+        'message': 'Congrats! Your API Key has been created!',
+    }
+    return HTTPResponse(answer, 201, cache_control='no-store')
+
+
+@app.get('/api/generate_key/<username>')
+def get_key(username):
+    """Make an API key, as the tutorial has it."""
+    # Any page can let a browser send a GET, such as for an image.
+    refuse_foreign_page()
+    if request.method == 'HEAD':
+        # It would make a key that nobody sees.
+        return HTTPResponse(status=201)
+    return post_key(username)
+
+
+@app.delete('/api/generate_key/<username>', auth=api_key)
+def delete_key(username):
+    """Revoke an API key, which only that key itself may do; raise 403."""
+    if username != request['REMOTE_USER']:
+        raise RecordError(403, 'Only the key of a username itself may remove it!')
+    api_keys.pop(username, None)
+    return {'message': 'Your API Key has been removed!', 'status': 'success'}
+
+
 @app.get('/api/list')
 def list_records():
-    """Return the records in the order of their ids."""
-    return json.dumps([*listing(records, SHOWN_RECORD).values()])
-@app.post('/api/create', auth='key')
+    """Return the records that the query asks for."""
+    pairs = list_page(records, {**RECORD, **RECORD_MARKS}, show_record)
+    return json_answer([record for _, record in pairs])
+
+
+@app.post('/api/create', auth=api_key)
 def create_record():
     """Add a record under the next number."""
-    fields = read_record_fields()
-    with records.lock:
-        record_id = new_key(records)
-        records[record_id] = record = new_record(record_id, request['REMOTE_USER'], **fields)
-    return HTTPResponse({'message': 'Your entry has successfully been added to the database!',
-                         'record_info': record, 'status': 'success'}, 201)
+    record = new_record(request['REMOTE_USER'], **read_record())
+    record_id = records.add_numbered(record)
+    answer = {
+        'message': 'Your entry has successfully been added to the database!',
+        'record_info': show_record(record_id, record),
+        'status': 'success',
+    }
+    return HTTPResponse(answer, 201)
+
+
 @app.get('/api/read/<record_id>')
-def read_record(record_id):
-    """Return a record."""
-    return {'message': 'Record found!', 'record_info': records[record_id], 'status': 'success'}
-@app.patch('/api/modify/<record_id>', auth='key')
+def get_record(record_id):
+    """Return a record; raise 404."""
+    record = records.get(record_id)
+    if record is None:
+        raise no_record()
+    return {
+        'message': 'Record found!',
+        'record_info': show_record(record_id, record),
+        'status': 'success',
+    }
+
+
+@app.patch('/api/modify/<record_id>', auth=api_key)
 def modify_record(record_id):
-    """Change the fields of a record that are given."""
-    changes = {**read_record_fields(), 'lastmodifiedby': request['REMOTE_USER'],
-               'lastmodificationdate': time.time_ns() // 1_000_000}
-    with records.lock:
-        records[record_id] = record = {**records[record_id], **changes}
-    return {'message': 'Your record has successfully been modified!', 'record_info': record,
-            'status': 'success'}
-@app.delete('/api/remove/<record_id>', auth='key')
+    """Change the fields of a record that are given; raise 404."""
+    changes = {
+        **read_record(),
+        'lastmodificationdate': milliseconds(),
+        'lastmodifiedby': request['REMOTE_USER'],
+    }
+    record = records.change(record_id, changes)
+    if record is None:
+        raise no_record()
+    return {
+        'message': 'Your record has successfully been modified!',
+        'record_info': show_record(record_id, record),
+        'status': 'success',
+    }
+
+
+@app.delete('/api/remove/<record_id>', auth=api_key)
 def remove_record(record_id):
-    """Delete a record."""
-    del records[record_id]
+    """Delete a record; raise 404."""
+    if records.pop(record_id, None) is None:
+        raise no_record()
     return {'message': 'Your record has been removed!', 'status': 'success'}
-@app.route(['/api/generate_key', '/api/generate_key/'], ['GET', 'POST'])
+
+
+@app.route(['/api/generate_key', '/api/generate_key/'], ['GET', 'POST', 'DELETE'])
+def missing_name():
+    """Say that the path has no name."""
+    raise RecordError(
+        400,
+        'Oops! You forgot to add a username after! Please specify a username and try '
+        'again!',
+    )
+
+
 @app.get(['/api/read', '/api/read/'])
 @app.patch(['/api/modify', '/api/modify/'])
 @app.delete(['/api/remove', '/api/remove/'])
-def missing_name_or_id():
-    """Say what the path lacks."""
-    it = 'username' if 'generate_key' in request.path else 'number'
-    raise failed(400, f'Oops! You forgot to add a {it} after! Please specify a {it} and try again!')
+def missing_number():
+    """Say that the path has no id."""
+    raise RecordError(
+        400,
+        'Oops! You forgot to add a number after! Please specify a number and try '
+        'again!',
+    )
 
-# --- Users ------------------------------------------------------------------------------------
-users = Collection('users', {
-    'alice': {'cn': 'alice', 'sn': 'Parker', 'uid': 'Alice', 'givenName': 'Alice',
-              'displayName': 'Alice Parker', 'mail': 'alice@dbsentry.com', 'accountLocked': False,
-              'memberOfs': ['cn=Admins,ou=groups,dc=dbsentry,dc=com']},
-    'bob': {'cn': 'bob', 'sn': 'Parker', 'uid': 'bob', 'givenName': 'Bob',
-            'displayName': 'Bob Parker', 'mail': 'bob@dbsentry.com', 'accountLocked': False,
-            'memberOfs': ['cn=getafix,ou=groups,dc=dbsentry,dc=com'], 'sshPublicKeys': []},
-}, missing=lambda cn: fail(404, f"User {cn} doesn't exist"))
-accounts.append(users)  # those with a password can sign in
-# A key begins with its type, in base64, so that no option like command="..." gets by.
-PUBLIC_KEY = re.compile(
-    r'(ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI[A-Za-z0-9+/]{43}|(ssh-rsa AAAAB3NzaC1yc2EA'
-    r'|ecdsa-sha2-nistp(256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYA|384 AAAAE2VjZHNhLXNoYTItbmlzdHAzODQA'
-    r'|521 AAAAE2VjZHNhLXNoYTItbmlzdHA1MjEA)'
-    r'|sk-ssh-ed25519@openssh\.com AAAAGnNrLXNzaC1lZDI1NTE5QG9wZW5zc2guY29t'
-    r'|sk-ecdsa-sha2-nistp256@openssh\.com AAAAInNrLWVjZHNhLXNoYTItbmlzdHAyNTZAb3BlbnNzaC5jb20A)'
-    r'([A-Za-z0-9+/]{4}){15,700}([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?)( .*)?')
+
+# --- Users ----------------------------------------------------------------------------
+
+START_USERS = {
+    'alice': {
+        'cn': 'alice',
+        'sn': 'Parker',
+        'uid': 'Alice',
+        'givenName': 'Alice',
+        'displayName': 'Alice Parker',
+        'mail': 'alice@dbsentry.com',
+        'accountLocked': False,
+        'memberOfs': ['cn=Admins,ou=groups,dc=dbsentry,dc=com'],
+    },
+    'bob': {
+        'cn': 'bob',
+        'sn': 'Parker',
+        'uid': 'bob',
+        'givenName': 'Bob',
+        'displayName': 'Bob Parker',
+        'mail': 'bob@dbsentry.com',
+        'accountLocked': False,
+        'memberOfs': ['cn=getafix,ou=groups,dc=dbsentry,dc=com'],
+        'sshPublicKeys': [],
+    },
+}
+MAIL = r'[!-?A-~]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+'
 USER = {
-    'cn': identifier(64), 'password': text(8, 128), 'sn': text(1, 200), 'uid': text(1, 200),
-    'givenName': text(0, 200), 'displayName': text(0, 200), 'accountLocked': BOOLEAN,
-    'mail': ([str], re.compile(r'[!-?A-~]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+').fullmatch,
-             'a mail address'),
-    'memberOfs': ([list], lambda names: len(names) <= 100 and all(
-        type(name) is str and len(name) <= 200 for name in names), 'a list of up to 100 names'),
-    'sshPublicKeys': ([list], lambda keys: len(keys) <= 100 and all(
-        type(key) is str and key.isprintable() and PUBLIC_KEY.fullmatch(key) for key in keys),
-        'a list of up to 100 OpenSSH keys')}
-SHOWN_USER = {field: text(0, 1000) if rule[0] == [list] else rule  # one of the list is looked for
-              for field, rule in USER.items() if field != 'password'} | {'dn': text(1, 200)}
-def read_user(required=()):
-    """Return the fields of a user in the body, the password as its hash."""
-    user = check(read_body(JSON), USER, required)
+    'cn': Identifier(64),
+    'sn': Text(1, 200),
+    'uid': Text(1, 200),
+    'givenName': Nullable(Text(0, 200)),
+    'displayName': Nullable(Text(0, 200)),
+    'mail': Nullable(Pattern(MAIL, 'a mail address')),
+    'memberOfs': Nullable(ListOf(Text(0, 200), 100)),
+    'sshPublicKeys': Nullable(ListOf(Text(1, 4000), 100)),
+    'accountLocked': Boolean(),
+    'password': Text(8, 128),
+}
+LISTS = ['memberOfs', 'sshPublicKeys']
+PASSWORD_FIELDS = ['password_hash', 'password_salt', 'password_version']
+# What a query may ask for: one of the values in a list, and no password.
+USER_QUERY = {name: rule for name, rule in USER.items() if name != 'password'}
+USER_QUERY.update(memberOfs=Text(1, 200), sshPublicKeys=Text(1, 4000), dn=Text(1, 200))
+
+# What an SSH public key of each type holds behind its type (RFC 4253, 6.6): a number is
+# the length of a field in bytes, None one of any length.
+KEY_TYPES = {
+    'ssh-ed25519': [32],
+    'ssh-rsa': [None, None],
+    'ecdsa-sha2-nistp256': [b'nistp256', 65],
+    'ecdsa-sha2-nistp384': [b'nistp384', 97],
+    'ecdsa-sha2-nistp521': [b'nistp521', 133],
+    'sk-ssh-ed25519@openssh.com': [32, None],
+    'sk-ecdsa-sha2-nistp256@openssh.com': [b'nistp256', 65, None],
+}
+
+users = Collection('users', START_USERS)
+accounts.append(users)  # who has a password can sign in
+
+
+def no_user(cn):
+    """Return the error for a name that no user has."""
+    return ApiError(404, f"User {cn} doesn't exist")
+
+
+def show_user(cn, user):
+    """Return what may be seen of a user: no password, but the dn, which cn decides."""
+    seen = {name: value for name, value in user.items() if name not in PASSWORD_FIELDS}
+    return {**seen, 'dn': f'cn={cn},ou=people,dc=dbsentry,dc=com'}
+
+
+def read_user(fields, required=()):
+    """Return what is to be stored of a user's fields; raise 400 or 503."""
+    user = check(fields, USER, required, ignored=['dn'])
+    for name in LISTS:
+        if name in user and user[name] is None:
+            user[name] = []
+    if 'sshPublicKeys' in user:
+        user['sshPublicKeys'] = clean_keys(user['sshPublicKeys'])
     if 'password' in user:
-        user |= hash_password(user['password'])
-        auth.admin()  # who is perhaps none any more, as hashing takes time
+        password = user.pop('password')
+        salt = secrets.token_hex(16)
+        user['password_hash'] = hash_password(password, salt)
+        user['password_salt'] = salt
+        user['password_version'] = secrets.token_hex(8)
     return user
-def shown(user):
-    """Return what may be seen of a user: no password, but his dn, which is made from cn."""
-    seen = {field: value for field, value in user.items() if field not in ['password', 'salt']}
-    return {**seen, 'dn': f'cn={user["cn"]},ou=people,dc=dbsentry,dc=com'}
-@app.get('/users', auth='admin')
-def get_users():
+
+
+def clean_keys(lines):
+    """Return SSH public keys without their line ends; raise 400 that names a bad one."""
+    keys = []
+    for number, line in enumerate(lines, 1):
+        key = line.strip('\ufeff \r\n')
+        problem = find_key_problem(key)
+        if problem:
+            raise ApiError(400, f'sshPublicKeys: key {number} {problem}')
+        keys.append(key)
+    return keys
+
+
+def find_key_problem(line):
+    """Return what is wrong with a line of a .pub file, or None if nothing is."""
+    if re.search(r'[\x00-\x1f\x7f]', line):
+        return 'must be one line'
+    key_type, _, rest = line.partition(' ')
+    if key_type not in KEY_TYPES:
+        # Such as options: command="..." before a key would run on the host.
+        return f'must begin with its type, without options: {", ".join(KEY_TYPES)}'
+    try:
+        parts = split_key(base64.b64decode(rest.split(' ')[0], validate=True))
+    except ValueError:
+        return 'is not whole: please copy all of the .pub file'
+    expected = [key_type.encode(), *KEY_TYPES[key_type]]
+    if len(parts) != len(expected) or not all(map(fits, parts, expected)):
+        return f'is not of the type that stands before it, {key_type}'
+    if key_type == 'ssh-rsa' and len(parts[2]) < 128:
+        return 'must have 1024 bits or more'
+    return None
+
+
+def fits(part, expected):
+    """Tell whether a part of a key is the expected bytes, or has this length."""
+    if expected is None:
+        return True
+    return expected in (part, len(part))
+
+
+def split_key(key):
+    """Return the parts of an SSH key; before each stand 4 bytes with its length.
+
+    Raise ValueError if one is cut short.
+    """
+    parts = []
+    while key:
+        end = 4 + int.from_bytes(key[:4], 'big')
+        if end > len(key):
+            raise ValueError
+        parts.append(key[4:end])
+        key = key[end:]
+    return parts
+
+
+def without_nulls(user):
+    """Return a user without the fields that null has emptied."""
+    return {name: value for name, value in user.items() if value is not None}
+
+
+@app.get('/users', auth=admin)
+def list_users():
     """Return the users that the query asks for."""
-    return json.dumps([*listing(users, SHOWN_USER, shown).values()])
-@app.get('/users/<cn>', auth='bearer')
-def get_user(cn):
-    """Return a user: to administrators anyone, to others themselves."""
-    if cn != request['REMOTE_USER']:
-        auth.admin()  # raises 403
-    return shown(users[cn])
-@app.post('/users', auth='admin')
-def post_user():
-    """Add a user."""
-    given = read_user(required=['cn', 'sn'])
+    pairs = list_page(users, USER_QUERY, show_user)
+    return json_answer([user for _, user in pairs])
+
+
+@app.post('/users', auth=admin)
+def create_user():
+    """Add a user; raise 409."""
+    given = read_user(read_fields(JSON), required=['cn', 'sn'])
+    admin()  # again, as hashing a password takes time in which a role may end
     cn = given['cn']
-    user = {'uid': cn, 'memberOfs': [], 'sshPublicKeys': [], 'accountLocked': False, **given}
-    with users.lock:
-        if cn in users:
-            raise fail(409, f'User {cn} exists already')
-        users[cn] = user
-    return HTTPResponse(shown(user), 201, Location=f'/users/{cn}')
-@app.route('/users/<cn>', ['PUT', 'PATCH'], auth='admin')
+    defaults = {'uid': cn, 'memberOfs': [], 'sshPublicKeys': [], 'accountLocked': False}
+    user = without_nulls({**defaults, **given})
+    if cn == API_USERNAME or not users.add(cn, user):
+        raise ApiError(409, f'User {cn} exists already')
+    return HTTPResponse(show_user(cn, user), 201, Location=f'/users/{cn}')
+
+
+@app.get('/users/<cn>', auth=bearer)
+def get_user(cn):
+    """Return a user: oneself, or for administrators anyone; raise 403 or 404."""
+    if cn != request['REMOTE_USER']:
+        admin()
+    user = users.get(cn)
+    if user is None:
+        raise no_user(cn)
+    return show_user(cn, user)
+
+
+@app.put('/users/<cn>', auth=admin)
 def put_user(cn):
-    """Change the fields of a user that are given; cn stays."""
-    changes = {**read_user(), 'cn': cn}
-    with users.lock:
-        users[cn] = user = {**users[cn], **changes}
-    return shown(user)
-@app.delete('/users/<cn>', auth='admin')
+    """Change the fields of a user that are given; raise 404."""
+    return change_user(cn, read_fields(JSON), admin)
+
+
+@app.patch('/users/<cn>', auth=bearer)
+def patch_user(cn):
+    """Do the same; a user may change his own password. Raise 403 or 404."""
+    fields = read_fields(JSON)
+    is_own_password = cn == request['REMOTE_USER'] and set(fields) == {'password'}
+    may_change = bearer if is_own_password else admin
+    may_change()
+    return change_user(cn, fields, may_change)
+
+
+def change_user(cn, fields, may_change):
+    """Change the fields of a user; return the user. may_change raises 401 or 403."""
+    changes = {**read_user(fields), 'cn': cn}
+    may_change()  # again, as hashing a password takes time in which a role may end
+    user = users.change(cn, changes)
+    if user is None:
+        raise no_user(cn)
+    return show_user(cn, user)
+
+
+@app.delete('/users/<cn>', auth=admin)
 def delete_user(cn):
-    """Delete a user."""
-    del users[cn]
-    return json.dumps(f'Deleted User: {cn}')
+    """Delete a user; raise 404."""
+    if users.pop(cn, None) is None:
+        raise no_user(cn)
+    return json_answer(f'Deleted User: {cn}')
+
+
 @app.get('/authkeys')
 def get_authkeys():
     """Return a user's SSH public keys, a line each, for AuthorizedKeysCommand of sshd."""
-    if 'username' not in request.query:
-        raise fail(400, 'username must be in the query')
-    user = users.get(request.query['username'], {'accountLocked': True})
+    username = request.query.getunicode('username')
+    if username is None:
+        raise ApiError(400, 'username is missing in the query: /authkeys?username=CN')
+    user = users.get(username, {'accountLocked': True})
     keys = [] if user['accountLocked'] else user.get('sshPublicKeys', [])
-    return HTTPResponse(''.join(f'{key}\n' for key in keys), content_type='text/plain')
+    text = ''.join(f'{key}\n' for key in keys)
+    return HTTPResponse(text, content_type='text/plain; charset=utf-8')
 
-# --- Courses ----------------------------------------------------------------------------------
-course_error = partial(fail, key='error')  # the shape of this section's errors
-courses = Collection('courses', {
-    'CSE465': {'code': 'CSE465', 'name': 'Introduction to neural network',
-               'instructor': 'Andrew Ng'},
-    'CSE115': {'code': 'CSE115', 'name': 'Introduction to programming language',
-               'instructor': 'John stuart'},
-}, missing=lambda code: course_error(404, 'Course code is not found in the courses'))
-COURSE = {'code': identifier(32), 'name': text(1, 120), 'instructor': text(1, 120)}
-@app.get(['/courses', '/courses/<code>'], auth='bearer')
-def get_course(code=None):
-    """Return a course, or the courses that the query asks for."""
-    return courses[code] if code else {'courses': [*listing(courses, COURSE).values()]}
-@app.post('/courses', auth='bearer')
-def post_course():
-    """Add a course."""
-    data = read_body(JSON)
-    if data.get('code') in (None, ''):
-        raise course_error(400, 'course code must be provided')
-    course = check(data, COURSE, required=COURSE, refuse=course_error)
-    with courses.lock:
-        if course['code'] in courses:
-            raise course_error(409, 'This course code is in use')
-        courses[course['code']] = course
+
+# --- Courses --------------------------------------------------------------------------
+
+
+class CourseError(ApiError):
+    """An error of this section, as its tutorial shows errors."""
+
+    def fields(self, message):
+        """Return the fields that say what is wrong."""
+        return {'error': message}
+
+
+START_COURSES = {
+    'CSE465': {
+        'code': 'CSE465',
+        'name': 'Introduction to neural network',
+        'instructor': 'Andrew Ng',
+    },
+    'CSE115': {
+        'code': 'CSE115',
+        'name': 'Introduction to programming language',
+        'instructor': 'John stuart',
+    },
+}
+COURSE = {
+    'code': Identifier(32),
+    'name': Text(1, 120),
+    'instructor': Text(1, 120),
+}
+COURSE_CHANGES = {'name': Text(1, 120), 'instructor': Text(1, 120)}
+
+courses = Collection('courses', START_COURSES)
+
+
+def no_course():
+    """Return the error for a code that no course has."""
+    return CourseError(404, 'Course code is not found in the courses')
+
+
+@app.get('/courses', auth=bearer)
+def list_courses():
+    """Return the courses that the query asks for."""
+    return {'courses': [course for _, course in list_page(courses, COURSE)]}
+
+
+@app.post('/courses', auth=bearer)
+def create_course():
+    """Add a course; raise 400 or 409."""
+    sent = read_fields(JSON)
+    if sent.get('code') in (None, ''):
+        raise CourseError(400, 'course code must be provided')
+    course = check(sent, COURSE, COURSE, make_error=CourseError)
+    if not courses.add(course['code'], course):
+        raise CourseError(409, 'This course code is in use')
     return HTTPResponse(status=201, Location=f'/courses/{course["code"]}')
-@app.route('/courses/<code>', ['PUT', 'PATCH'], auth='bearer')
+
+
+@app.get('/courses/<code>', auth=bearer)
+def get_course(code):
+    """Return a course; raise 404."""
+    course = courses.get(code)
+    if course is None:
+        raise no_course()
+    return course
+
+
+@app.put('/courses/<code>', auth=bearer)
 def put_course(code):
-    """Change the name and the instructor of a course (PUT), or one of them (PATCH)."""
-    data = read_body(JSON)
-    enough, word = (all, 'and') if request.method == 'PUT' else (any, 'or')
-    if not enough(field in data for field in ['name', 'instructor']):
-        raise course_error(400, f"Course name {word} instructor's name must be provided")
-    changes = {**check(data, COURSE, refuse=course_error), 'code': code}
-    with courses.lock:
-        courses[code] = {**courses[code], **changes}
+    """Change the name and the instructor of a course; raise 400 or 404."""
+    sent = read_fields(JSON)
+    if 'name' not in sent or 'instructor' not in sent:
+        message = "Course name and instructor's name must be provided"
+        raise CourseError(400, message)
+    return change_course(code, sent)
+
+
+@app.patch('/courses/<code>', auth=bearer)
+def patch_course(code):
+    """Change the name or the instructor of a course, or both; raise 400 or 404."""
+    sent = read_fields(JSON)
+    if 'name' not in sent and 'instructor' not in sent:
+        message = "Course name or instructor's name must be provided"
+        raise CourseError(400, message)
+    return change_course(code, sent)
+
+
+def change_course(code, sent):
+    """Change these fields of a course; raise 400 or 404."""
+    changes = check(sent, COURSE_CHANGES, (), ['code'], CourseError)
+    if courses.change(code, changes) is None:
+        raise no_course()
     return HTTPResponse(status=204, Location=f'/courses/{code}')
-@app.delete('/courses/<code>', auth='bearer')
+
+
+@app.delete('/courses/<code>', auth=bearer)
 def delete_course(code):
-    """Delete a course."""
-    del courses[code]
-    return HTTPResponse(status=204, Location='/courses/')
+    """Delete a course; raise 404."""
+    if courses.pop(code, None) is None:
+        raise no_course()
+    return HTTPResponse(status=204, Location='/courses')
+
+
 @app.post('/login')
 def post_login():
-    """Return nothing but a token for a user name and password."""
-    token = make_token(read_sign_in(course_error))
-    return HTTPResponse(token, content_type='text/plain', cache_control='no-store')
+    """Return the bare token for a user name and a password."""
+    token = make_token(read_sign_in(CourseError))
+    headers = {'Content-Type': 'text/plain; charset=utf-8', 'Cache-Control': 'no-store'}
+    return HTTPResponse(token, headers=headers)
 
-# --- Docs -------------------------------------------------------------------------------------
-INITIALIZER = """window.onload = () => SwaggerUIBundle({
-    url: "/swagger.yaml", dom_id: "#swagger-ui", deepLinking: true, persistAuthorization: true,
-    tryItOutEnabled: true, validatorUrl: null})"""  # the validator is on another host
-@app.get(['/docs', '/docs/', '/docs/<name>'])
+
+# --- Docs -----------------------------------------------------------------------------
+
+# The addresses have no host and no leading slash: so the page works under a prefix.
+INITIALIZER = """\
+window.onload = () => {
+    window.ui = SwaggerUIBundle({
+        url: "../swagger.yaml",
+        dom_id: "#swagger-ui",
+        deepLinking: true,
+        tryItOutEnabled: true,
+        validatorUrl: null,
+        responseInterceptor: (answer) => {
+            // After a restart the token is not valid any more: show that.
+            if (answer.status === 401) {
+                const schemes = window.ui.authSelectors.authorized().toJS();
+                window.ui.authActions.logout(Object.keys(schemes));
+            }
+            return answer;
+        },
+    });
+};
+"""
+PAGE_POLICY = "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'"
+
+start_lines.insert(1, 'Docs: {url}/docs')
+
+
+@app.hook('before_request')
+def show_docs_to_browsers():
+    """Send a browser that asks for / on to the docs page."""
+    if request.path != '/':
+        return
+    response.set_header('Vary', 'Accept')
+    if 'text/html' in request.get_header('Accept', ''):
+        raise HTTPResponse(status=302, Location='docs', vary='Accept')
+
+
+@app.get('/docs')
+def redirect_to_docs():
+    """Send the browser to the page's folder, in which it looks for the page's files."""
+    return HTTPResponse(status=308, Location='docs/')
+
+
+@app.get(['/docs/', '/docs/<name>'])
 def get_docs(name='index.html'):
     """Return a file of Swagger UI, a page from which each route can be called."""
-    if request.path == '/docs':  # the page looks for its files in the folder of its address
-        return HTTPResponse(status=308, Location='/docs/')
     if name == 'swagger-initializer.js':
-        return HTTPResponse(INITIALIZER, content_type='text/javascript')
-    return bottle.static_file(name, swagger_ui_path, headers={
-        'Cache-Control': 'max-age=3600',
-        'Content-Security-Policy': "default-src 'self'; img-src 'self' data:"})
+        return send_file(INITIALIZER.encode(), name)
+    path = Path(swagger_ui_path, name)
+    if name not in os.listdir(swagger_ui_path):
+        raise ApiError(404, f'There is no file {name} here')
+    return send_file(path.read_bytes(), name)
+
+
 @app.get('/swagger.yaml')
 def get_swagger():
     """Return the description of the service in OpenAPI 3.1."""
-    return bottle.static_file('swagger.yaml', Path(__file__).parent, mimetype='application/yaml')
+    content = Path(__file__).with_name('swagger.yaml').read_bytes()
+    return send_file(content, 'swagger.yaml')
+
+
+FILE_TYPES = {
+    '.css': 'text/css; charset=utf-8',
+    '.html': 'text/html; charset=utf-8',
+    '.js': 'text/javascript; charset=utf-8',
+    '.png': 'image/png',
+    '.yaml': 'application/yaml',
+}
+
+
+def send_file(content, name):
+    """Return a file, or 304 if the client has it already (RFC 9110, 13); raise 412."""
+    etag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+    headers = {
+        'ETag': etag,
+        # Browsers keep it and ask each time whether there is a new one.
+        'Cache-Control': 'no-cache',
+        'Content-Security-Policy': PAGE_POLICY,
+    }
+    known = read_etags('If-None-Match')
+    if etag in known or '*' in known:
+        return HTTPResponse(status=304, headers=headers)
+    wanted = read_etags('If-Match')
+    if wanted and etag not in wanted and '*' not in wanted:
+        raise ApiError(412, 'The file is another one by now')
+    headers['Content-Type'] = FILE_TYPES.get(Path(name).suffix, 'text/plain')
+    return HTTPResponse(content, headers=headers)
+
+
+def read_etags(header):
+    """Return the entity tags of a header, without the W/ that a proxy may add."""
+    tags = request.get_header(header, '').split(',')
+    return [tag.strip().removeprefix('W/') for tag in tags if tag.strip()]
+
+
+# --- Lists ----------------------------------------------------------------------------
+
+
+class Query(NamedTuple):
+    """What a client asks of a list."""
+
+    limit: int
+    offset: int
+    sort: list
+    text: str
+    wanted: dict
+    for_links: list  # the parts of the query that choose and sort, as they were sent
+
+
+def list_page(collection, rules, show=None):
+    """Return the pairs of key and item, as shown, that the query asks for; raise 400.
+
+    rules are those of the fields, and show(key, item) returns an item as it is shown.
+    Sets X-Total-Count, and Link (RFC 8288), which says where the other pages are.
+    """
+    query = read_query(rules)
+    stop = query.offset + query.limit
+    if query.sort or query.text or query.wanted:
+        pairs = shown_pairs(collection.page(), show)
+        found = sort_pairs(find_pairs(pairs, query), query.sort)
+        page = found[query.offset : stop]
+        total = len(found)
+    else:
+        page = shown_pairs(collection.page(query.offset, stop), show)
+        total = len(collection)
+    response.set_header('X-Total-Count', str(total))
+    response.set_header('Link', make_links(query, total))
+    return page
+
+
+def shown_pairs(pairs, show):
+    """Return pairs of key and item with the items as they are shown."""
+    if show is None:
+        return pairs
+    return [(key, show(key, item)) for key, item in pairs]
+
+
+def read_query(rules):
+    """Return the Query that was sent; raise 400 that names what is wrong."""
+    known = ['limit', 'offset', 'sort', 'q', *rules]
+    limit = 100
+    offset = 0
+    sort = []
+    text = ''
+    wanted = {}
+    for_links = []
+    seen = set()
+    for name, value in split_query():
+        if name not in known:
+            names = ', '.join(known)
+            raise ApiError(400, f'{name} is not known here; known are {names}')
+        if name in seen and name != 'sort':
+            raise ApiError(400, f'{name} must not be there twice')
+        seen.add(name)
+        if name == 'limit':
+            limit = read_parameter(name, value, WholeNumber(1, 1000))
+            continue
+        if name == 'offset':
+            offset = read_parameter(name, value, WholeNumber(0, 999_999_999))
+            continue
+        for_links.append((name, value))
+        if name == 'sort':
+            sort.extend(value.split(','))
+        elif name == 'q':
+            text = read_parameter(name, value, Text(1, 200))
+        else:
+            wanted[name] = read_parameter(name, value, rules[name])
+    check_sort(sort, rules)
+    return Query(limit, offset, sort, text, wanted, for_links)
+
+
+def split_query():
+    """Return the pairs of name and value in the query; raise 400."""
+    try:
+        query = request.query_string.encode('latin-1').decode()
+        return parse_qsl(query, keep_blank_values=True, errors='strict')
+    except ValueError:
+        raise ApiError(400, 'The query must be UTF-8') from None
+
+
+def read_parameter(name, text, rule):
+    """Return the value of a parameter; raise 400."""
+    value = rule.parse(text)
+    if not rule.allows(value):
+        raise ApiError(400, f'{name} must be {rule.wording}')
+    return value
+
+
+def check_sort(sort, rules):
+    """Raise 400 if sort names a field that there is not, or one twice."""
+    fields = [name.removeprefix('-') for name in sort]
+    for field in fields:
+        if field not in rules:
+            known = ', '.join(rules)
+            raise ApiError(400, f'sort must be some of {known}, each with - or without')
+        if fields.count(field) > 1:
+            raise ApiError(400, f'sort must not have {field} twice')
+
+
+def find_pairs(pairs, query):
+    """Return those pairs whose item has the wanted values, and the text somewhere."""
+    found = []
+    for key, item in pairs:
+        if has_values(item, query.wanted) and has_text(item, query.text.casefold()):
+            found.append((key, item))
+    return found
+
+
+def has_values(item, wanted):
+    """Tell whether an item has these values, each alone or in a list."""
+    for field, value in wanted.items():
+        held = item.get(field)
+        if isinstance(held, list):
+            if value not in held:
+                return False
+        elif held != value:
+            return False
+    return True
+
+
+def has_text(item, text):
+    """Tell whether a text, in small letters, stands in one of an item's texts."""
+    for value in item.values():
+        for part in value if isinstance(value, list) else [value]:
+            if isinstance(part, str) and text in part.casefold():
+                return True
+    return not text
+
+
+def sort_pairs(pairs, sort):
+    """Return the pairs in this order; an item without the field comes first."""
+    # The last field first: sorted() leaves in place what is equal.
+    for name in reversed(sort):
+        field = name.removeprefix('-')
+
+        def sort_key(pair, field=field):
+            value = pair[1].get(field)
+            return (value is not None, value)
+
+        pairs = sorted(pairs, key=sort_key, reverse=name.startswith('-'))
+    return pairs
+
+
+def make_links(query, total):
+    """Return the value of Link: the first, previous, next and last page of a list."""
+    last = max(total - 1, 0) // query.limit * query.limit
+    offsets = {'first': 0}
+    if query.offset > 0:
+        offsets['prev'] = min(max(query.offset - query.limit, 0), last)
+    if query.offset + query.limit < total:
+        offsets['next'] = query.offset + query.limit
+    offsets['last'] = last
+    links = []
+    for name, offset in offsets.items():
+        pairs = [('limit', query.limit), *query.for_links, ('offset', offset)]
+        links.append(f'<{request.path}?{urlencode(pairs, safe=",")}>; rel="{name}"')
+    return ', '.join(links)
+
+
+# --- Limits ---------------------------------------------------------------------------
+
+
+class Event(NamedTuple):
+    """Something that is limited, at a time in seconds, by a caller's address."""
+
+    time: float
+    kind: str
+    address: str
+    name: str
+
+
+events = deque(maxlen=10_000)  # the newest are at the end
+events_lock = threading.Lock()
+
+
+def refuse_too_many_sign_ins(name):
+    """Raise 429 if too many sign-ins failed here in a minute.
+
+    For a name at an address that is RATE_LIMIT, for an address with all its names ten
+    times as many, as a whole school may be behind one address.
+    """
+    with events_lock:
+        refuse_above(RATE_LIMIT, 'failed sign-ins', name)
+        refuse_above(10 * RATE_LIMIT, 'failed sign-ins')
+
+
+def count_failed_sign_in(name):
+    """Count a failed sign-in, and write it to the log; raise 429 if it is one too many."""
+    log.info('Refused to sign in %.80a from %s', name, request['REMOTE_ADDR'])
+    with events_lock:
+        refuse_above(RATE_LIMIT, 'failed sign-ins', name)
+        refuse_above(10 * RATE_LIMIT, 'failed sign-ins')
+        count_event('failed sign-ins', name)
+
+
+def refuse_too_many_keys():
+    """Count a new API key; raise 429 after RATE_LIMIT of them from an address."""
+    with events_lock:
+        refuse_above(RATE_LIMIT, 'new API keys')
+        count_event('new API keys', '')
+
+
+def refuse_above(limit, kind, name=None):
+    """Raise 429 after so many events of the caller's address, with this name or any."""
+    now = time.monotonic()
+    address = request['REMOTE_ADDR']
+    times = []
+    for event in events:
+        is_mine = event.kind == kind and event.address == address
+        if is_mine and event.time > now - 60 and name in (None, event.name):
+            times.append(event.time)
+    if limit and len(times) >= limit:
+        # There is room again once the oldest of the last so many is a minute old.
+        seconds = math.ceil(times[-limit] + 60 - now)
+        message = f'Too many {kind}: please try again in {seconds} seconds'
+        raise ApiError(429, message, {'Retry-After': str(seconds)})
+
+
+def count_event(kind, name):
+    """Remember an event of the caller's address."""
+    events.append(Event(time.monotonic(), kind, request['REMOTE_ADDR'], name))
+
+
+class SpareThread:
+    """While work that takes long is inside "with", the server has one more thread.
+
+    So the other requests do not have to wait for it. Another server than ours manages
+    its threads by itself; then this does nothing.
+    """
+
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.number = 0
+        self.dispatcher = None  # waitress's, once main() has made it
+
+    def __enter__(self):
+        self.change_number(1)
+
+    def __exit__(self, *exception):
+        self.change_number(-1)
+
+    def change_number(self, change):
+        """Change the number of those inside, and with it that of the server's threads."""
+        with self.lock:
+            self.number += change
+            if self.dispatcher is not None:
+                self.dispatcher.set_thread_count(THREADS + self.number)
+
+
+class Places:
+    """A number of places for work that takes long: "with places:" takes one.
+
+    Who finds none free, after some seconds of patience, gets 503 with Retry-After.
+    """
+
+    def __init__(self, number, what, retry_after, patience=0):
+        self.free = threading.BoundedSemaphore(number)
+        self.what = what
+        self.retry_after = retry_after
+        self.patience = patience
+
+    def __enter__(self):
+        if self.free.acquire(blocking=False):
+            return
+        if self.patience:
+            with spare_thread:
+                if self.free.acquire(timeout=self.patience):
+                    return
+        headers = {'Retry-After': str(self.retry_after)}
+        raise ApiError(503, f'Too many {self.what} at once: please try later', headers)
+
+    def __exit__(self, *exception):
+        self.free.release()
+
+
+spare_thread = SpareThread()
+script_places = Places(2, 'scripts', retry_after=5)
+# Two at a time, as each takes 16 MiB. A hundred take about ten seconds.
+hash_threads = ThreadPoolExecutor(2, 'hash')
+hash_places = Places(100, 'passwords', retry_after=10)
+
+# --- Browsers -------------------------------------------------------------------------
+
+SAFE_METHODS = ['GET', 'HEAD', 'OPTIONS']
+ORIGIN = r'https?://[a-z0-9.-]+(:[0-9]+)?|https?://\[[a-f0-9:.]+\](:[0-9]+)?'
+CORS = {
+    'Access-Control-Allow-Headers': 'Authorization, Content-Type, api-key',
+    'Access-Control-Allow-Methods': 'GET, HEAD, POST, PUT, PATCH, DELETE',
+    'Access-Control-Expose-Headers': 'Link, Location, Retry-After, X-Total-Count',
+    'Access-Control-Max-Age': '600',  # seconds for which a browser need not ask again
+}
+
+own_hosts = []  # the names by which this may be called; main() sets them, none is any
+
+for origin in CORS_ORIGIN:
+    if not re.fullmatch(ORIGIN, origin):
+        sys.exit(
+            f'CORS_ORIGIN must be origins as in https://app.example.com, without a slash '
+            f'at the end and with spaces between, and not {origin!r}'
+        )
+
+
+@app.hook('before_request')
+def refuse_foreign_change():
+    """Raise 403 if a page of another origin wants to change something."""
+    if own_hosts:
+        refuse_foreign_host()
+    if request.method not in SAFE_METHODS:
+        refuse_foreign_page()
+
+
+def refuse_foreign_host():
+    """Raise 403 if the request is for a host that is not this machine.
+
+    A page can give its own name this machine's address (DNS rebinding), and is then of
+    the same origin as this service for the browser.
+    """
+    host = request.get_header('Host', 'localhost')
+    name = re.sub(r':[0-9]*$', '', host).lower()
+    if name not in own_hosts:
+        raise ApiError(
+            403,
+            f'Host must be {", ".join(own_hosts)}. HOST lets other machines in, and '
+            'TRUSTED_PROXY says that a proxy is in front',
+        )
+
+
+def refuse_foreign_page():
+    """Raise 403 if a page of another origin sent the request.
+
+    Browsers send forms of any page, without asking, even to their user's own machine.
+    """
+    if is_foreign_page():
+        raise ApiError(
+            403, 'Only pages of this service, and of CORS_ORIGIN, may change anything'
+        )
+
+
+def is_foreign_page():
+    """Tell whether a page sent the request that is neither ours nor of CORS_ORIGIN."""
+    origin = request.get_header('Origin')
+    if origin in CORS_ORIGIN:
+        return False
+    site = request.get_header('Sec-Fetch-Site')
+    if site:
+        return site not in ('same-origin', 'none')
+    # Browsers send no Sec-Fetch-Site over plain HTTP to other machines.
+    if origin:
+        return urlsplit(origin).netloc != request.get_header('Host')
+    return False
+
+
+@app.hook('after_request')
+def allow_origin():
+    """Let the pages of CORS_ORIGIN read the answer (Fetch standard, CORS protocol)."""
+    if not CORS_ORIGIN:
+        return
+    # Or a cache may give one page what it got for another.
+    response.add_header('Vary', 'Origin')
+    origin = request.get_header('Origin')
+    if origin in CORS_ORIGIN:
+        response.set_header('Access-Control-Allow-Origin', origin)
+        for name, value in CORS.items():
+            response.set_header(name, value)
+
+
+# --- Database -------------------------------------------------------------------------
+
+POSTGRESQL_OPTIONS = {
+    'connect_timeout': 3,  # seconds
+    'tcp_user_timeout': 10_000,  # milliseconds
+    'client_encoding': 'utf8',
+    'prepare_threshold': None,  # PgBouncer gives each transaction another connection
+}
+# For the transaction only, as the connection may be another's afterwards. Nobody waits
+# for a lock for long, and no process that stands still holds one for long.
+POSTGRESQL_LIMITS = (
+    "SET LOCAL lock_timeout = '1500ms'; "
+    "SET LOCAL idle_in_transaction_session_timeout = '10s'"
+)
+
+
+def make_engine(url):
+    """Return the engine for a DATABASE_URL; end the program if it can't be used."""
+    try:
+        url = sql.make_url(url)
+        backend = url.get_backend_name()
+    except sql.exc.ArgumentError:
+        backend = None
+    if backend == 'sqlite' and is_file(url):
+        return sql.create_engine(url, connect_args={'timeout': 1.5})
+    if backend == 'postgresql' and '@' not in (url.host or ''):
+        url = url.set(drivername='postgresql+psycopg')
+        return sql.create_engine(
+            url,
+            connect_args=POSTGRESQL_OPTIONS,
+            pool_pre_ping=True,
+            pool_timeout=1,
+            max_overflow=20,
+        )
+    sys.exit(
+        'DATABASE_URL must be a file or a PostgreSQL, as in sqlite:///api.db or '
+        'postgresql://USER:PASSWORD@HOST/NAME (with %40 for an @ in the password)'
+    )
+
+
+def is_file(url):
+    """Tell whether an address of SQLite is that of a file, not of memory."""
+    return bool(url.database) and 'memory' not in f'{url.database} {url.query}'
+
+
+@contextmanager
+def transaction():
+    """Give a connection with a transaction, which the end commits; raise 503."""
+    try:
+        with engine.begin() as connection:
+            if engine.dialect.name == 'postgresql':
+                connection.exec_driver_sql(POSTGRESQL_LIMITS)
+            yield connection
+    except sql.exc.SQLAlchemyError as problem:
+        if not is_database_away(problem):
+            raise
+        log.info('Database: %a', str(problem.args[0]))
+        message = 'The database is away: please try later'
+        raise ApiError(503, message, {'Retry-After': '5'}) from problem
+
+
+def is_database_away(problem):
+    """Tell whether an error is the database's, and not a fault in this file."""
+    faults = (
+        sql.exc.ProgrammingError,
+        sql.exc.IntegrityError,
+        sql.exc.DataError,
+        sql.exc.NotSupportedError,
+    )
+    if isinstance(problem, faults):
+        return False
+    if isinstance(problem, sql.exc.DBAPIError):
+        # What SQLite calls 1 is a mistake in the SQL.
+        return getattr(problem.orig, 'sqlite_errorcode', None) != 1
+    return isinstance(problem, sql.exc.TimeoutError)
+
+
+class Table:
+    """The place where a collection keeps its items in a table: a Memory for a database.
+
+    A row of the table "locks" belongs to it. Whoever wants to write changes that row
+    first; the others, in other processes too, then wait until the transaction ends.
+    """
+
+    def __init__(self, name, items):
+        self.name = name
+        metadata = sql.MetaData()
+        self.rows = sql.Table(
+            name,
+            metadata,
+            sql.Column('number', sql.Integer, primary_key=True),  # for the order
+            sql.Column('key', sql.Text, unique=True, nullable=False),
+            sql.Column('item', sql.JSON, nullable=False),
+        )
+        self.locks = sql.Table(
+            'locks',
+            metadata,
+            sql.Column('name', sql.String(64), primary_key=True),
+            sql.Column('size', sql.Integer, nullable=False),
+            sql.Column('last_number', sql.Integer, nullable=False),
+        )
+        self.find = sql.select(self.rows.c.item).where(
+            self.rows.c.key == sql.bindparam('wanted')
+        )
+        self.my_lock = self.locks.c.name == name
+        # Each that waits takes a thread and a connection, so only a few may wait.
+        self.writers = Places(1, f'changes of {name}', retry_after=1, patience=1)
+        self.readers = Places(3, f'questions for {name}', retry_after=1, patience=1)
+        self.create(metadata, items)
+
+    def create(self, metadata, items):
+        """Make the table and store its first items, if no other process does."""
+        try:
+            with transaction() as connection:
+                self.create_once(connection, metadata, items)
+        except (ApiError, sql.exc.SQLAlchemyError):
+            # Another process may have been at it at the same moment, and is done now.
+            with transaction() as connection:
+                self.create_once(connection, metadata, items)
+
+    def create_once(self, connection, metadata, items):
+        """Make the table and store its first items, if there is none."""
+        metadata.create_all(connection)
+        count = sql.select(sql.func.count()).select_from(self.rows)
+        mine = sql.select(self.locks).where(self.my_lock)
+        if connection.execute(mine).first() is None:
+            row = {'name': self.name, 'size': 0, 'last_number': len(items)}
+            connection.execute(self.locks.insert().values(row))
+            for key, item in items.items():
+                connection.execute(self.rows.insert().values(key=key, item=item))
+        # Somebody may have changed the table by hand.
+        size = connection.execute(count).scalar()
+        connection.execute(self.locks.update().where(self.my_lock).values(size=size))
+
+    @contextmanager
+    def reading(self):
+        """Give a connection to one of a few threads; raise 503."""
+        with self.readers, transaction() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self):
+        """Give the rows to one thread of all processes at a time; raise 503."""
+        with self.writers, transaction() as connection:
+            update = self.locks.update().where(self.my_lock)
+            hold = update.values(size=self.locks.c.size)
+            held = connection.execute(hold.returning(self.locks)).one()
+            rows = Rows(self, connection, held.size, held.last_number)
+            yield rows
+            if (rows.size, rows.last_number) != (held.size, held.last_number):
+                values = {'size': rows.size, 'last_number': rows.last_number}
+                connection.execute(update.values(values))
+
+    def __getitem__(self, key):
+        with self.reading() as connection:
+            return self.read(connection, key)
+
+    def __len__(self):
+        with self.reading() as connection:
+            size = sql.select(self.locks.c.size).where(self.my_lock)
+            return connection.execute(size).scalar()
+
+    def read(self, connection, key):
+        """Return an item; raise KeyError."""
+        # PostgreSQL takes no text with this character.
+        found = None
+        if '\0' not in key:
+            found = connection.execute(self.find, {'wanted': key}).first()
+        if found is None:
+            raise KeyError(key)
+        return found.item
+
+    def page(self, start, stop):
+        """Return the pairs of key and item from start to stop, the oldest first."""
+        columns = sql.select(self.rows.c.key, self.rows.c.item)
+        wanted = columns.order_by(self.rows.c.number).slice(start, stop)
+        with self.reading() as connection:
+            return [(row.key, row.item) for row in connection.execute(wanted)]
+
+
+class Rows(MutableMapping):
+    """The items of a table, for who holds its lock, within one transaction."""
+
+    def __init__(self, table, connection, size, last_number):
+        self.table = table
+        self.connection = connection
+        self.size = size
+        self.last_number = last_number
+
+    def __getitem__(self, key):
+        return self.table.read(self.connection, key)
+
+    def __setitem__(self, key, item):
+        rows = self.table.rows
+        change = rows.update().where(rows.c.key == key).values(item=item)
+        if not self.connection.execute(change).rowcount:
+            self.connection.execute(rows.insert().values(key=key, item=item))
+            self.size += 1
+
+    def __delitem__(self, key):
+        rows = self.table.rows
+        if not self.connection.execute(rows.delete().where(rows.c.key == key)).rowcount:
+            raise KeyError(key)
+        self.size -= 1
+
+    def __iter__(self):
+        rows = self.table.rows
+        keys = sql.select(rows.c.key).order_by(rows.c.number)
+        return iter(self.connection.execute(keys).scalars().all())
+
+    def __len__(self):
+        return self.size
+
+    def clear(self):
+        """Remove all items at once."""
+        self.connection.execute(self.table.rows.delete())
+        self.size = 0
+
+    def next_number(self):
+        """Return the next number; none is given twice."""
+        self.last_number += 1
+        return self.last_number
+
+
+def ping_database():
+    """Raise 503 if the database can't be reached."""
+    with transaction() as connection:
+        connection.exec_driver_sql('SELECT 1')
+
+
+def open_database():
+    """Give each collection a table; end the program if the database can't be used."""
+    try:
+        for collection in collections:
+            collection.place = Table(collection.name, collection.place)
+    except ApiError as problem:
+        reason = str(problem.__cause__.args[0]).partition('\n')[0]
+        sys.exit(f'DATABASE_URL can not be used: {reason}')
+
+
+if DATABASE_URL:
+    try:
+        import sqlalchemy as sql
+
+        engine = make_engine(DATABASE_URL)
+    except ImportError as problem:
+        sys.exit(f'{problem}: please run: pip install sqlalchemy "psycopg[binary]"')
+    open_database()
+    health_checks.append(ping_database)
+    # SQLite then puts all into its one file.
+    atexit.register(engine.dispose)
+
+# --- Server ---------------------------------------------------------------------------
+
+THREADS = 4
+CLOCK = '%d/%b/%Y:%H:%M:%S %z'
+
+stopping = threading.Event()  # set once the process is to end
+log_lines = deque()  # of the access log, until flush_log() writes them
+
+
 @app.get('/health')
 def get_health():
-    """Tell Docker or a load balancer that the service answers."""
-    api_keys.get('any')  # raises 503 if the database is away
+    """Tell Docker or a load balancer that the service answers; raise 503."""
+    for check_health in health_checks:
+        check_health()
     return {'status': 'ok'}
 
-# --- Main -------------------------------------------------------------------------------------
-lines, CLOCK = deque(), '%d/%b/%Y:%H:%M:%S %z'  # of the access log, which serve() writes
+
 def answer_and_log(environ, start_response):
-    """Answer as app does, and log a line for the request in Common Log Format."""
-    start = time.monotonic()
-    sent = environ['waitress.client_disconnected'].__self__.requests  # this one and those behind
-    if len(sent) > 3:  # who sends ahead, but never reads, would hold a thread for ever
-        sent[0].headers['CONNECTION'] = 'close'
-    body = app(environ, start_response)
-    # Quoted, as a line break would forge a line; without the query, which may hold a token.
+    """Answer a request as app does, and log it in Common Log Format."""
+    start = time.perf_counter()
+    environ['REMOTE_ADDR'] = clean_address(environ['REMOTE_ADDR'])
+    # Quoted, as a line break would forge a line; no query, as it may hold a token.
     method = quote(environ['REQUEST_METHOD'])
-    path = quote(environ['bottle.raw_path'], encoding='latin-1')
-    lines.append(
-        f'{environ["REMOTE_ADDR"]} - {environ.get("REMOTE_USER", "-")} [{time.strftime(CLOCK)}] '
-        f'"{method} {path} {environ["SERVER_PROTOCOL"]}" {response.status_code} '
-        f'{response.get_header("Content-Length", "-")} {(time.monotonic() - start) * 1e3:.1f}ms')
+    path = quote(environ['PATH_INFO'], encoding='latin-1')
+    body = app(environ, start_response)
+    milliseconds = (time.perf_counter() - start) * 1000
+    log_lines.append(
+        f'{environ["REMOTE_ADDR"]} - {quote(environ.get("REMOTE_USER", "-"))} '
+        f'[{time.strftime(CLOCK)}] "{method} {path} {environ["SERVER_PROTOCOL"]}" '
+        f'{response.status_code} {response.get_header("Content-Length", "-")} '
+        f'{milliseconds:.1f}ms'
+    )
     return body
-def refuse_in_json(error, ident=None):
-    """Return the answer, as JSON, to what waitress refuses; its 501 is the client's fault: 400."""
-    status = '400 Bad Request' if error.code == 501 else f'{error.code} {error.reason}'
-    lines.append(f'- - - [{time.strftime(CLOCK)}] "-" {status[:3]} - 0.0ms')
-    return status, [('Content-Type', JSON)], json.dumps({'message': error.body}).encode()
-waitress.utilities.Error.to_response = refuse_in_json
-waitress.parser.ParsingError = ValueError  # which GET http://[ raises, and waitress would miss
-waitress_close = waitress.task.Task.set_close_on_finish  # which it calls after 204 and 304 too
-waitress.task.Task.set_close_on_finish = lambda task: (task.has_body or task.version == '1.0' or
-    task.request.headers.get('CONNECTION', '').lower() == 'close') and waitress_close(task)
-def print_banner(port):
-    """Print where the service and its docs are, and how to get a token."""
-    url = f'http://{f"[{HOST}]" if ":" in HOST else HOST}:{port}'
-    log.info('Listening on %s (Ctrl-C ends it)\nDocs: %s/docs\nA token: curl %s/token '
-             '--data-urlencode "username=%s" --data-urlencode "password=%s"', url, url, url,
-             API_USERNAME, DEMO_PASSWORD if API_PASSWORD == DEMO_PASSWORD else '$API_PASSWORD')
-    if API_PASSWORD == DEMO_PASSWORD and HOST not in ['127.0.0.1', '::1', 'localhost']:
-        log.warning('WARNING: other machines may reach this; set API_PASSWORD to a secret one.')
-def serve(sockets):
-    """Answer (by poll: select crashes above 1,024 files) until asked to stop, and then finish."""
-    deadline = written = 0
-    while not deadline or (time.monotonic() < deadline and (lines or any(
-            getattr(client, 'requests', 0) or getattr(client, 'total_outbufs_len', 0)
-            for client in sockets.values()))):  # not logged, not answered, or not yet sent
-        waitress.wasyncore.loop(timeout=0.2, use_poll=True, map=sockets, count=1)
-        if lines and time.monotonic() > written + 0.2:  # one by one they would take longest of all
-            log.info('\n'.join(lines.popleft() for _ in range(len(lines))))
-            written = time.monotonic()
-        if DEBUG and os.path.exists(__file__) and os.stat(__file__).st_mtime != DEBUG:
-            os.execv(sys.executable, sys.orig_argv)
-        if stopping.is_set() and not deadline:
-            deadline = time.monotonic() + 5
-            for one in sockets.values():
-                one.accepting = False  # ends listening; on a client it means nothing
-WAITRESS = {
-    'threads': 5,  # two may run scripts and two hash passwords, while one answers all else
-    'send_bytes': 65536,  # or head and body go one by one; waitress is pinned, as it is deprecated
-    'connection_limit': 400,  # more where main() may; of 100, idle clients would soon hold all
-    'channel_timeout': 30,  # seconds after which who sends nothing makes room
-    'cleanup_interval': 5,  # seconds from one look for such clients to the next
-    'max_request_header_size': 32 * 1024,  # or a few clients with 256 KiB each fill the memory
-    'max_request_body_size': 2 ** 20,  # beyond MAX_BODY, so that read_body can say 413
-    'inbuf_overflow': 16 * 1024,  # what is longer waits in a file, as many may send at once
-    'trusted_proxy': TRUSTED_PROXY, 'trusted_proxy_headers': 'x-forwarded-for'}
-def main():
-    """Listen and serve, until asked to stop."""
-    logging.basicConfig(stream=sys.stdout, format='%(message)s', level=logging.INFO)
-    logging.getLogger('waitress').setLevel(logging.ERROR)  # its lines have paths unquoted
-    with suppress(ImportError):  # on Windows
-        import resource
-        files = min(4096, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
-        resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
-        WAITRESS['connection_limit'] = files // 3  # each may need one for its body, and its answer
-    sockets = {}  # by file number: what waitress listens to, and its clients
+
+
+def clean_address(text):
+    """Return the client's address without a port, which some proxies put behind it."""
+    found = re.fullmatch(r'\[?([0-9A-Fa-f.:]+?)(\]:[0-9]+|\])?', text)
+    return found[1] if found else 'unknown'
+
+
+def flush_log():
+    """Write the lines that have gathered: one by one would cost the requests more."""
+    lines = []
+    while log_lines:
+        lines.append(log_lines.popleft())
+    if lines:
+        print('\n'.join(lines), flush=True)
+
+
+class Task(WSGITask):
+    """A task of waitress that keeps the connection open after an answer without a body.
+
+    Waitress ends it, as such an answer has no Content-Length. But it ends with its head
+    (RFC 9112, 6.3), and a new connection for each would cost a quarter of the speed.
+    """
+
+    def set_close_on_finish(self):
+        """Let the connection be closed after this answer, if it has to be."""
+        asked = self.request.headers.get('CONNECTION', '').lower()
+        if self.has_body or self.version == '1.0' or asked == 'close':
+            super().set_close_on_finish()
+
+
+class Channel(HTTPChannel):
+    """A client's connection. Waitress calls service() in a thread for each request.
+
+    A client that sends many requests and never reads the answers would hold its thread
+    for ever. So if more than three wait, the first one is answered and the others not.
+    """
+
+    task_class = Task
+
+    def service(self):
+        """Answer the request that came first."""
+        if len(self.requests) > 3:
+            self.requests[0].headers['CONNECTION'] = 'close'
+        super().service()
+
+    def is_busy(self):
+        """Tell whether the client still waits for an answer, or the rest of one."""
+        return bool(self.requests or self.total_outbufs_len)
+
+
+def listen():
+    """Return waitress's server and its sockets; end the program if it can't listen."""
+    sockets = {}
+    options = {
+        'threads': THREADS,
+        'asyncore_use_poll': hasattr(select, 'poll'),  # else it ends at 1,024 files
+        'send_bytes': 65536,  # so that head and body of an answer are sent together
+        'connection_limit': raise_file_limit() // 3,  # each may have files for bodies
+        'channel_timeout': 30,  # seconds until a silent client is sent away
+        'cleanup_interval': 5,  # seconds from one look for silent clients to the next
+        'max_request_header_size': 32 * 1024,
+        'max_request_body_size': 1024 * 1024,  # above MAX_BODY, which is 413 in JSON
+        'inbuf_overflow': 16 * 1024,  # bytes of a body in memory; a longer one is a file
+    }
+    if TRUSTED_PROXY:
+        options['trusted_proxy'] = TRUSTED_PROXY
+        options['trusted_proxy_headers'] = [
+            'x-forwarded-for',
+            'x-forwarded-host',
+            'x-forwarded-proto',
+        ]
     try:
-        waitress.create_server(answer_and_log, map=sockets, host=HOST, port=PORT, **WAITRESS)
+        server = waitress.create_server(
+            answer_and_log, map=sockets, host=HOST, port=PORT, **options
+        )
     except (OSError, ValueError) as problem:
-        sys.exit(f'Cannot listen on {HOST}, port {PORT}: {problem}')
-    for number in signal.SIGINT, signal.SIGTERM:
-        signal.signal(number, lambda *_: stopping.set())
-    print_banner(next(one.effective_port for one in sockets.values() if one.accepting))
-    serve(sockets)
-    if DATABASE_URL:
-        engine.dispose()  # SQLite then puts all into its one file
+        sys.exit(explain_listen_error(problem))
+    for listener in sockets.values():
+        listener.channel_class = Channel
+    return server, sockets
+
+
+def explain_listen_error(problem):
+    """Return what to do if the service can't listen."""
+    text = f'Cannot listen on {HOST}, port {PORT}: {problem}.'
+    if isinstance(problem, OSError) and problem.errno == errno.EADDRINUSE:
+        text += f' Another program listens there; try PORT={PORT + 1}.'
+        if sys.platform == 'darwin' and PORT == 5000:
+            text += ' On macOS it is AirPlay, which the System Settings can turn off.'
+    elif 'HOST' in os.environ:
+        text += ' HOST must be an address of this machine, as in HOST=127.0.0.1.'
+    return text
+
+
+def raise_file_limit():
+    """Let the process open 4,096 files, if it may; return how many it may open."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return 4096
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    files = 4096 if most == resource.RLIM_INFINITY else min(most, 4096)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files, most))
+    return files
+
+
+def main():
+    """Listen and serve until asked to stop."""
+    logging.basicConfig(stream=sys.stdout, format='%(message)s', level=logging.INFO)
+    # Waitress's own lines have paths as they were sent.
+    logging.getLogger('waitress').setLevel(logging.CRITICAL)
+    server, sockets = listen()
+    spare_thread.dispatcher = server.task_dispatcher
+    if HOST in LOOPBACK and not TRUSTED_PROXY:
+        own_hosts.extend(['localhost', '127.0.0.1', '[::1]'])
+    for name in ['SIGINT', 'SIGTERM', 'SIGHUP']:
+        if hasattr(signal, name):  # Windows has no SIGHUP
+            signal.signal(getattr(signal, name), stop)
+    listeners = list(sockets.values())
+    print_start(listeners)
+    threading.Thread(target=server.run, daemon=True).start()
+    while not stopping.wait(0.5):
+        flush_log()
+    for listener in listeners:
+        listener.accepting = False
+    finish(sockets)
+    flush_log()
+
+
+def stop(number, frame):
+    """Ask the service to stop, as a signal's handler."""
+    stopping.set()
+
+
+def print_start(listeners):
+    """Print where the service is, and the lines that the rooms have for the start."""
+    port = next(one.effective_port for one in listeners if one.accepting)
+    host = {'0.0.0.0': '127.0.0.1', '::': '::1'}.get(HOST, HOST)
+    if ':' in host:
+        host = f'[{host}]'
+    for line in start_lines:
+        log.info(line.replace('{url}', f'http://{host}:{port}'))
+    for name in os.environ:
+        close = difflib.get_close_matches(name, setting_names, 1, cutoff=0.8)
+        if close and name not in setting_names:
+            log.warning('WARNING: %s is no setting; do you mean %s?', name, close[0])
+
+
+def finish(sockets):
+    """Wait until all requests are answered and sent, for 5 seconds at most."""
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        channels = [one for one in sockets.values() if isinstance(one, Channel)]
+        if not any(channel.is_busy() for channel in channels):
+            return
+        time.sleep(0.05)
+
 
 if __name__ == '__main__':
     main()
