@@ -1,11 +1,12 @@
-# Two images: the last stage, which "docker build ." makes, has PowerShell; "--target small" has
-# not, and its /run-script answers 503.
+# Two images: the last stage, which "docker build ." makes, has PowerShell in it. The one
+# of "--target small" has not, and its /run-script answers 503.
 
 FROM python:3.14-slim AS small
 LABEL org.opencontainers.image.title="One-File API" \
       org.opencontainers.image.description="The REST APIs of five tutorials in one Python file" \
+      org.opencontainers.image.base.name="docker.io/library/python:3.14-slim" \
       org.opencontainers.image.licenses="MIT"
-# HOST: what comes to a container's port comes from outside of its own 127.0.0.1.
+# Requests to a container's port come from outside, and not to its own 127.0.0.1.
 ENV HOST=0.0.0.0 \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1
@@ -18,9 +19,11 @@ RUN sed -i '/webtest/d' requirements.txt && printf '%s\n' $PACKAGES >> requireme
 COPY api.py script.ps1 swagger.yaml ./
 USER 10001:10001
 EXPOSE 5000
+# With HOST=:: the service may answer at ::1 only. An empty PORT is as if it were not set.
 HEALTHCHECK --interval=30s --timeout=5s --start-period=5s \
-    CMD ["python", "-c", "import http.client, os, sys; c = http.client.HTTPConnection('127.0.0.1', int(os.getenv('PORT', '5000')), timeout=4); c.request('GET', '/health'); sys.exit(c.getresponse().status != 200)"]
-# As a list, not a text: so python, and not a shell, is process 1 and gets docker stop's signal.
+    CMD ["python", "-c", "import http.client, os, sys; c = http.client.HTTPConnection('::1' if ':' in os.environ['HOST'] else '127.0.0.1', int(os.getenv('PORT') or 5000), timeout=4); c.request('GET', '/health'); sys.exit(c.getresponse().status != 200)"]
+# As a list and not as text: so process 1, which gets the signal of docker stop, is python
+# and not a shell.
 CMD ["python", "api.py"]
 
 # A stage of its own, so that the archive does not stay in the image.
@@ -41,7 +44,8 @@ RUN case "$(uname -m)" in \
 
 FROM small
 COPY --from=powershell /opt/powershell /opt/powershell
-# HOME: PowerShell wants a folder that it may write to. INVARIANT: it then does without ICU.
+# PowerShell wants a HOME that it may write to. INVARIANT lets it do without ICU, a large
+# library of languages.
 ENV HOME=/tmp \
     PATH=/opt/powershell:$PATH \
     DOTNET_SYSTEM_GLOBALIZATION_INVARIANT=1 \
