@@ -13,6 +13,7 @@
 
     Settings      what the environment may set                        read first
     Requests      what a client sent, and errors in JSON              read first
+    Fields        what a field may hold                               read first
     Collections   items by key, safe to use from several threads      read first
     Sign-in       passwords, tokens, and who may call a route         read first
     Hello         a greeting, and one behind HTTP Basic               copy
@@ -42,9 +43,11 @@ The environment may set:
     DATABASE_URL    keeps the data, as in sqlite:///api.db (none: a restart loses it)
     SCRIPT_TIMEOUT  seconds that script.ps1 may take (30)
 
-Everybody can read the demo password here. Before other machines may reach the service,
-set API_PASSWORD, and put a server that speaks TLS in front, as passwords and tokens can
-otherwise be read on the network.
+Everybody can read the demo password here: set API_PASSWORD before other machines may
+reach the service.
+
+Passwords and tokens can be read on the network, unless a server that speaks TLS is put
+in front.
 """
 import atexit
 import base64
@@ -52,6 +55,7 @@ import difflib
 import errno
 import hashlib
 import hmac
+import ipaddress
 import json
 import logging
 import math
@@ -60,14 +64,15 @@ import re
 import secrets
 import select
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
-from collections import deque
-from collections.abc import MutableMapping
+from collections import UserDict, deque
+from collections.abc import Callable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import lru_cache, wraps
@@ -124,9 +129,9 @@ def number_setting(name, default, least, most, kind=int):
 
 
 DEMO_PASSWORD = 'atCh_5K}?g'
-LOOPBACK = ['127.0.0.1', '::1', 'localhost']  # what only this machine reaches
 
 HOST = setting('HOST', '127.0.0.1')
+ONLY_THIS_MACHINE = HOST in ('localhost', '::1') or HOST.startswith('127.')
 PORT = number_setting('PORT', 5000, 0, 65535)
 SECRET_KEY = setting('SECRET_KEY', secrets.token_hex())
 API_USERNAME = setting('API_USERNAME', 'admin')
@@ -207,8 +212,9 @@ def forbid_sniffing():
 
 
 def json_answer(value):
-    """Return the answer for a value that is no dict; a dict Bottle turns into JSON."""
-    return HTTPResponse(json.dumps(value), content_type=JSON)
+    """Return the JSON of a value that is no dict; Bottle itself does it for a dict."""
+    response.content_type = JSON
+    return json.dumps(value)
 
 
 def sent_type():
@@ -248,7 +254,7 @@ def parse_json(text):
 def is_too_deep(value):
     """Tell whether more than MAX_DEPTH lists and objects are nested in each other."""
     level = [value]
-    for _ in range(MAX_DEPTH + 1):
+    for _ in range(MAX_DEPTH):
         deeper = []
         for part in level:
             if isinstance(part, dict):
@@ -284,6 +290,9 @@ def read_fields(*types):
     return fields
 
 
+# --- Fields ---------------------------------------------------------------------------
+
+
 def check(fields, rules, required=(), ignored=(), make_error=ApiError):
     """Return those fields that have a rule; raise 400 that names a field that is wrong.
 
@@ -301,126 +310,102 @@ def check(fields, rules, required=(), ignored=(), make_error=ApiError):
     return {name: fields[name] for name in rules if name in fields}
 
 
-class Text:
-    """The rule for a text of least to most characters."""
+class Rule(NamedTuple):
+    """What a field may hold: a function that looks at a value, and words for errors."""
 
-    def __init__(self, least, most):
-        self.least = least
-        self.most = most
-        self.wording = f'text of {least} to {most} characters'
-
-    def allows(self, value):
-        """Tell whether a value is such a text."""
-        return isinstance(value, str) and self.least <= len(value) <= self.most
-
-    def parse(self, text):
-        """Return what a text in a query or a form stands for: here, itself."""
-        return text
+    allows: Callable
+    wording: str
 
 
-class Pattern(Text):
-    """The rule for a text that a regular expression describes."""
+def text_of(least, most):
+    """Return the rule for a text of least to most characters."""
 
-    def __init__(self, pattern, wording):
-        self.pattern = re.compile(pattern)
-        self.wording = wording
+    def allows(value):
+        return isinstance(value, str) and least <= len(value) <= most
 
-    def allows(self, value):
-        """Tell whether a value is such a text."""
-        return isinstance(value, str) and bool(self.pattern.fullmatch(value))
+    return Rule(allows, f'text of {least} to {most} characters')
 
 
-class Identifier(Pattern):
-    """The rule for a text that stands in a path, unlike "." and ".."."""
+def matching(pattern, wording):
+    """Return the rule for a text that a regular expression describes as a whole."""
 
-    def __init__(self, most, marks='._-'):
-        super().__init__(
-            rf'(?!\.\.?$)[A-Za-z0-9{marks}]{{1,{most}}}',
-            f'1 to {most} of letters, digits and {" ".join(marks)}',
-        )
+    def allows(value):
+        return isinstance(value, str) and re.fullmatch(pattern, value) is not None
 
-
-class Number:
-    """The rule for a number, which True and False are not."""
-
-    wording = 'a number'
-
-    def allows(self, value):
-        """Tell whether a value is such a number."""
-        return type(value) in (int, float)
-
-    def parse(self, text):
-        """Return the number that a text stands for, or the text if it is none."""
-        if not re.fullmatch(r'-?\d{1,20}(\.\d{1,20})?', text, re.ASCII):
-            return text
-        return float(text) if '.' in text else int(text)
+    return Rule(allows, wording)
 
 
-class WholeNumber(Number):
-    """The rule for a whole number from least to most. For JSON, 2018.0 is one too."""
+def identifier(most, marks='._-'):
+    """Return the rule for a text that stands in a path, which "." and ".." can't."""
+    pattern = rf'(?!\.\.?$)[A-Za-z0-9{marks}]{{1,{most}}}'
+    return matching(pattern, f'1 to {most} of letters, digits and {" ".join(marks)}')
 
-    def __init__(self, least, most):
-        self.least = least
-        self.most = most
-        self.wording = f'a whole number from {least} to {most}'
 
-    def allows(self, value):
-        """Tell whether a value is such a number."""
-        if not super().allows(value):
+def is_number(value):
+    """Tell whether a value is a number, which True and False are not."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def whole_number(least, most):
+    """Return the rule for a whole number from least to most. In JSON, 2018.0 is one."""
+
+    def allows(value):
+        return is_number(value) and least <= value <= most and value == int(value)
+
+    return Rule(allows, f'a whole number from {least} to {most}')
+
+
+def list_of(rule, most):
+    """Return the rule for a list of up to most values that another rule allows."""
+
+    def allows(value):
+        if not isinstance(value, list) or len(value) > most:
             return False
-        return self.least <= value <= self.most and value == int(value)
+        return all(rule.allows(one) for one in value)
+
+    return Rule(allows, f'a list of up to {most}, each {rule.wording}')
 
 
-class Boolean:
-    """The rule for true or false."""
+def or_null(rule):
+    """Return the rule for null and what another rule allows."""
 
-    wording = 'true or false'
+    def allows(value):
+        return value is None or rule.allows(value)
 
-    def allows(self, value):
-        """Tell whether a value is one of the two."""
-        return isinstance(value, bool)
-
-    def parse(self, text):
-        """Return what true, True or TRUE stands for, or the text if it is neither."""
-        return {'true': True, 'false': False}.get(text.lower(), text)
+    return Rule(allows, f'{rule.wording}, or null')
 
 
-class Nullable:
-    """The rule for null, or what another rule allows."""
-
-    def __init__(self, rule):
-        self.rule = rule
-        self.wording = f'{rule.wording}, or null'
-        self.parse = rule.parse
-
-    def allows(self, value):
-        """Tell whether a value is null, or the other rule allows it."""
-        return value is None or self.rule.allows(value)
+def is_boolean(value):
+    """Tell whether a value is true or false."""
+    return isinstance(value, bool)
 
 
-class ListOf:
-    """The rule for a list of up to most values that another rule allows."""
+NUMBER = Rule(is_number, 'a number')
+BOOLEAN = Rule(is_boolean, 'true or false')
 
-    def __init__(self, rule, most):
-        self.rule = rule
-        self.most = most
-        self.wording = f'a list of up to {most}, each {rule.wording}'
 
-    def allows(self, value):
-        """Tell whether a value is such a list."""
-        if not isinstance(value, list) or len(value) > self.most:
-            return False
-        return all(self.rule.allows(one) for one in value)
+def parse_text(text, rule):
+    """Return what a text in a form or a query stands for, which a rule decides.
 
-    def parse(self, text):
-        """Return the text: a query asks for one value of the list."""
-        return text
+    That is the text, or a number, or true or false. If none fits, return the text.
+    """
+    values = [text]
+    if re.fullmatch(r'-?[0-9]{1,20}', text):
+        values.append(int(text))
+    if re.fullmatch(r'-?[0-9]{1,20}\.[0-9]{1,20}', text):
+        values.append(float(text))
+    if text.lower() in ('true', 'false'):
+        values.append(text.lower() == 'true')
+    for value in values:
+        if rule.allows(value):
+            return value
+    return text
 
 
 # --- Collections ----------------------------------------------------------------------
 
 
-class Memory(dict):
+class Memory(UserDict):
     """A place for the items of a collection: a dict, and a lock for those who write."""
 
     def __init__(self, items):
@@ -442,7 +427,7 @@ class Memory(dict):
     def page(self, start, stop):
         """Return the pairs of key and item from start to stop, the oldest first."""
         with self.lock:
-            return list(islice(self.items(), start, stop))
+            return list(islice(self.data.items(), start, stop))
 
 
 class Collection(MutableMapping):
@@ -549,7 +534,7 @@ collections = []  # every collection; the database finds them here
 # --- Sign-in --------------------------------------------------------------------------
 
 TOKEN_SECONDS = 30 * 60
-SCRYPT = {'n': 2**14, 'r': 8, 'p': 5}  # the least that OWASP advises: 16 MiB
+SCRYPT = {'n': 2**13, 'r': 8, 'p': 10}  # 8 MiB; the least that OWASP advises
 REALM = 'realm="One-File API"'
 DEMO = {
     'cn': API_USERNAME,
@@ -559,7 +544,7 @@ DEMO = {
         SECRET_KEY.encode(), API_PASSWORD.encode(), 'sha256'
     ).hexdigest(),
 }
-ACCOUNT = {'username': Text(1, 1000), 'password': Text(1, 1000)}
+ACCOUNT = {'username': text_of(1, 1000), 'password': text_of(1, 1000)}
 OAUTH_FIELDS = ['grant_type', 'scope', 'client_id', 'client_secret']
 
 # Who can sign in, by name. A section with users appends them.
@@ -570,7 +555,7 @@ if len(SECRET_KEY.encode()) < 32:
         'SECRET_KEY must have at least 32 bytes; this makes one: '
         'python -c "import secrets; print(secrets.token_hex())"'
     )
-if API_PASSWORD == DEMO_PASSWORD and HOST not in LOOPBACK:
+if API_PASSWORD == DEMO_PASSWORD and not ONLY_THIS_MACHINE:
     start_lines.append(
         'WARNING: other machines may reach this; set API_PASSWORD to a secret one.'
     )
@@ -746,8 +731,11 @@ def basic():
 
 @app.get('/')
 def get_root():
-    """Greet everybody."""
-    return {'hello': 'world'}
+    """Greet a program; send a browser on to the docs page, if the file has one."""
+    has_docs = any(route.rule == '/docs' for route in app.routes)
+    if has_docs and 'text/html' in request.get_header('Accept', ''):
+        return HTTPResponse(status=302, Location='docs', vary='Accept')
+    return HTTPResponse({'hello': 'world'}, vary='Accept')
 
 
 @app.get('/hello_world', auth=basic)
@@ -935,15 +923,15 @@ START_FILMS = {
     '1': {'Name': 'Avengers: Infinity War', 'Year': 2018, 'Month': 'March'},
     '2': {'Name': 'Ant Man and the Wasp', 'Year': 2018, 'Month': 'August'},
 }
-FILM_ID = Identifier(64, marks='_-')
+FILM_ID = identifier(64, marks='_-')
 MONTHS = (
     'January|February|March|April|May|June|'
     'July|August|September|October|November|December'
 )
 FILM = {
-    'name': Text(1, 200),
-    'year': WholeNumber(1870, 2100),
-    'month': Pattern(MONTHS, "an English month's name"),
+    'name': text_of(1, 200),
+    'year': whole_number(1870, 2100),
+    'month': matching(MONTHS, "an English month's name"),
 }
 FILM_QUERY = {'Name': FILM['name'], 'Year': FILM['year'], 'Month': FILM['month']}
 
@@ -963,7 +951,7 @@ def read_film():
         is_known = name.lower() in FILM
         sent[name.lower() if is_known else name] = value
     if sent_type() == FORM and 'year' in sent:
-        sent['year'] = FILM['year'].parse(sent['year'])
+        sent['year'] = parse_text(sent['year'], FILM['year'])
     film = check(sent, FILM, required=FILM)
     return {'Name': film['name'], 'Year': int(film['year']), 'Month': film['month']}
 
@@ -1061,19 +1049,19 @@ START_RECORDS = {
     ),
 }
 RECORD = {
-    'timestamp': Nullable(Number()),
-    'value1': Nullable(Text(0, 1000)),
-    'value2': Nullable(Number()),
-    'value3': Nullable(Boolean()),
+    'timestamp': or_null(NUMBER),
+    'value1': or_null(text_of(0, 1000)),
+    'value2': or_null(NUMBER),
+    'value3': or_null(BOOLEAN),
 }
 # What is shown besides, and nobody may write.
 RECORD_MARKS = {
-    'id': Number(),
-    'creationdate': Number(),
-    'lastmodificationdate': Number(),
-    'lastmodifiedby': Text(1, 64),
+    'id': NUMBER,
+    'creationdate': NUMBER,
+    'lastmodificationdate': NUMBER,
+    'lastmodifiedby': text_of(1, 64),
 }
-KEY_NAME = Identifier(64)
+KEY_NAME = identifier(64)
 
 records = Collection('records', START_RECORDS)
 api_keys = Collection('api_keys')  # the hash of each key by its owner's name
@@ -1087,7 +1075,7 @@ def api_key():
         return owner
     if sent:
         # Without the name, as it may be a part of a key that was pasted in a wrong way.
-        count_failed_sign_in('of an API key')
+        count_failed_sign_in('(API key)')
     raise RecordError(
         401,
         'You are not authenticated! Please add an authentication key to the header and '
@@ -1269,22 +1257,24 @@ START_USERS = {
 }
 MAIL = r'[!-?A-~]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+'
 USER = {
-    'cn': Identifier(64),
-    'sn': Text(1, 200),
-    'uid': Text(1, 200),
-    'givenName': Nullable(Text(0, 200)),
-    'displayName': Nullable(Text(0, 200)),
-    'mail': Nullable(Pattern(MAIL, 'a mail address')),
-    'memberOfs': Nullable(ListOf(Text(0, 200), 100)),
-    'sshPublicKeys': Nullable(ListOf(Text(1, 4000), 100)),
-    'accountLocked': Boolean(),
-    'password': Text(8, 128),
+    'cn': identifier(64),
+    'sn': text_of(1, 200),
+    'uid': text_of(1, 200),
+    'givenName': or_null(text_of(0, 200)),
+    'displayName': or_null(text_of(0, 200)),
+    'mail': or_null(matching(MAIL, 'a mail address')),
+    'memberOfs': or_null(list_of(text_of(0, 200), 100)),
+    'sshPublicKeys': or_null(list_of(text_of(1, 4000), 100)),
+    'accountLocked': BOOLEAN,
+    'password': text_of(8, 128),
 }
 LISTS = ['memberOfs', 'sshPublicKeys']
 PASSWORD_FIELDS = ['password_hash', 'password_salt', 'password_version']
 # What a query may ask for: one of the values in a list, and no password.
 USER_QUERY = {name: rule for name, rule in USER.items() if name != 'password'}
-USER_QUERY.update(memberOfs=Text(1, 200), sshPublicKeys=Text(1, 4000), dn=Text(1, 200))
+USER_QUERY['memberOfs'] = text_of(1, 200)
+USER_QUERY['sshPublicKeys'] = text_of(1, 4000)
+USER_QUERY['dn'] = text_of(1, 200)
 
 # What an SSH public key of each type holds behind its type (RFC 4253, 6.6): a number is
 # the length of a field in bytes, None one of any length.
@@ -1331,7 +1321,7 @@ def read_user(fields, required=()):
 
 
 def clean_keys(lines):
-    """Return SSH public keys without their line ends; raise 400 that names a bad one."""
+    """Return SSH public keys without their line ends; raise 400 naming a bad one."""
     keys = []
     for number, line in enumerate(lines, 1):
         key = line.strip('\ufeff \r\n')
@@ -1370,7 +1360,7 @@ def fits(part, expected):
 
 
 def split_key(key):
-    """Return the parts of an SSH key; before each stand 4 bytes with its length.
+    """Return the parts of an SSH key; before each, 4 bytes have its length.
 
     Raise ValueError if one is cut short.
     """
@@ -1456,7 +1446,7 @@ def delete_user(cn):
 
 @app.get('/authkeys')
 def get_authkeys():
-    """Return a user's SSH public keys, a line each, for AuthorizedKeysCommand of sshd."""
+    """Return a user's SSH public keys, a line each: sshd's AuthorizedKeysCommand."""
     username = request.query.getunicode('username')
     if username is None:
         raise ApiError(400, 'username is missing in the query: /authkeys?username=CN')
@@ -1490,11 +1480,11 @@ START_COURSES = {
     },
 }
 COURSE = {
-    'code': Identifier(32),
-    'name': Text(1, 120),
-    'instructor': Text(1, 120),
+    'code': identifier(32),
+    'name': text_of(1, 120),
+    'instructor': text_of(1, 120),
 }
-COURSE_CHANGES = {'name': Text(1, 120), 'instructor': Text(1, 120)}
+COURSE_CHANGES = {'name': text_of(1, 120), 'instructor': text_of(1, 120)}
 
 courses = Collection('courses', START_COURSES)
 
@@ -1602,16 +1592,6 @@ PAGE_POLICY = "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'"
 start_lines.insert(1, 'Docs: {url}/docs')
 
 
-@app.hook('before_request')
-def show_docs_to_browsers():
-    """Send a browser that asks for / on to the docs page."""
-    if request.path != '/':
-        return
-    response.set_header('Vary', 'Accept')
-    if 'text/html' in request.get_header('Accept', ''):
-        raise HTTPResponse(status=302, Location='docs', vary='Accept')
-
-
 @app.get('/docs')
 def redirect_to_docs():
     """Send the browser to the page's folder, in which it looks for the page's files."""
@@ -1700,6 +1680,9 @@ def list_page(collection, rules, show=None):
     else:
         page = shown_pairs(collection.page(query.offset, stop), show)
         total = len(collection)
+        if 0 < len(page) < query.limit:
+            # The last page; somebody may have written since it was read.
+            total = query.offset + len(page)
     response.set_header('X-Total-Count', str(total))
     response.set_header('Link', make_links(query, total))
     return page
@@ -1730,16 +1713,16 @@ def read_query(rules):
             raise ApiError(400, f'{name} must not be there twice')
         seen.add(name)
         if name == 'limit':
-            limit = read_parameter(name, value, WholeNumber(1, 1000))
+            limit = read_parameter(name, value, whole_number(1, 1000))
             continue
         if name == 'offset':
-            offset = read_parameter(name, value, WholeNumber(0, 999_999_999))
+            offset = read_parameter(name, value, whole_number(0, 999_999_999))
             continue
         for_links.append((name, value))
         if name == 'sort':
             sort.extend(value.split(','))
         elif name == 'q':
-            text = read_parameter(name, value, Text(1, 200))
+            text = read_parameter(name, value, text_of(1, 200))
         else:
             wanted[name] = read_parameter(name, value, rules[name])
     check_sort(sort, rules)
@@ -1757,7 +1740,7 @@ def split_query():
 
 def read_parameter(name, text, rule):
     """Return the value of a parameter; raise 400."""
-    value = rule.parse(text)
+    value = parse_text(text, rule)
     if not rule.allows(value):
         raise ApiError(400, f'{name} must be {rule.wording}')
     return value
@@ -1862,7 +1845,7 @@ def refuse_too_many_sign_ins(name):
 
 
 def count_failed_sign_in(name):
-    """Count a failed sign-in, and write it to the log; raise 429 if it is one too many."""
+    """Count a failed sign-in, and log it; raise 429 if it is one too many."""
     log.info('Refused to sign in %.80a from %s', name, request['REMOTE_ADDR'])
     with events_lock:
         refuse_above(RATE_LIMIT, 'failed sign-ins', name)
@@ -1908,7 +1891,6 @@ class SpareThread:
     def __init__(self):
         self.lock = threading.Lock()
         self.number = 0
-        self.dispatcher = None  # waitress's, once main() has made it
 
     def __enter__(self):
         self.change_number(1)
@@ -1917,11 +1899,11 @@ class SpareThread:
         self.change_number(-1)
 
     def change_number(self, change):
-        """Change the number of those inside, and with it that of the server's threads."""
+        """Change the number of those inside, and the server's threads with it."""
         with self.lock:
             self.number += change
-            if self.dispatcher is not None:
-                self.dispatcher.set_thread_count(THREADS + self.number)
+            for server in servers:
+                server.task_dispatcher.set_thread_count(THREADS + self.number)
 
 
 class Places:
@@ -1952,7 +1934,7 @@ class Places:
 
 spare_thread = SpareThread()
 script_places = Places(2, 'scripts', retry_after=5)
-# Two at a time, as each takes 16 MiB. A hundred take about ten seconds.
+# Two at a time, as each takes memory. A hundred take about ten seconds.
 hash_threads = ThreadPoolExecutor(2, 'hash')
 hash_places = Places(100, 'passwords', retry_after=10)
 
@@ -1972,8 +1954,8 @@ own_hosts = []  # the names by which this may be called; main() sets them, none 
 for origin in CORS_ORIGIN:
     if not re.fullmatch(ORIGIN, origin):
         sys.exit(
-            f'CORS_ORIGIN must be origins as in https://app.example.com, without a slash '
-            f'at the end and with spaces between, and not {origin!r}'
+            'CORS_ORIGIN must be origins as in https://app.example.com, with spaces '
+            f'between and without a slash at the end, and not {origin!r}'
         )
 
 
@@ -2295,11 +2277,21 @@ if DATABASE_URL:
 
 # --- Server ---------------------------------------------------------------------------
 
-THREADS = 4
+THREADS = 2  # more would only wait for each other; work that takes long adds its own
 CLOCK = '%d/%b/%Y:%H:%M:%S %z'
 
+servers = []  # waitress's server, once main() has made it
 stopping = threading.Event()  # set once the process is to end
 log_lines = deque()  # of the access log, until flush_log() writes them
+
+if TRUSTED_PROXY not in ('', '*'):
+    try:
+        ipaddress.ip_address(TRUSTED_PROXY)
+    except ValueError:
+        sys.exit(
+            'TRUSTED_PROXY must be an address as in 127.0.0.1, or * for any, and not '
+            f'{TRUSTED_PROXY!r}'
+        )
 
 
 @app.get('/health')
@@ -2330,7 +2322,7 @@ def answer_and_log(environ, start_response):
 
 def clean_address(text):
     """Return the client's address without a port, which some proxies put behind it."""
-    found = re.fullmatch(r'\[?([0-9A-Fa-f.:]+?)(\]:[0-9]+|\])?', text)
+    found = re.fullmatch(r'\[?([\w.:%]+?)(\]:[0-9]+|\])?', text, re.ASCII)
     return found[1] if found else 'unknown'
 
 
@@ -2389,7 +2381,7 @@ def listen():
         'cleanup_interval': 5,  # seconds from one look for silent clients to the next
         'max_request_header_size': 32 * 1024,
         'max_request_body_size': 1024 * 1024,  # above MAX_BODY, which is 413 in JSON
-        'inbuf_overflow': 16 * 1024,  # bytes of a body in memory; a longer one is a file
+        'inbuf_overflow': 16 * 1024,  # bytes of a body that are kept in memory
     }
     if TRUSTED_PROXY:
         options['trusted_proxy'] = TRUSTED_PROXY
@@ -2405,7 +2397,12 @@ def listen():
     except (OSError, ValueError) as problem:
         sys.exit(explain_listen_error(problem))
     for listener in sockets.values():
-        listener.channel_class = Channel
+        if listener.accepting:
+            listener.channel_class = Channel
+            if hasattr(socket, 'TCP_USER_TIMEOUT'):
+                # Milliseconds until a client that never reads is sent away (Linux).
+                timeout = (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 30_000)
+                listener.socket.setsockopt(*timeout)
     return server, sockets
 
 
@@ -2417,7 +2414,8 @@ def explain_listen_error(problem):
         if sys.platform == 'darwin' and PORT == 5000:
             text += ' On macOS it is AirPlay, which the System Settings can turn off.'
     elif 'HOST' in os.environ:
-        text += ' HOST must be an address of this machine, as in HOST=127.0.0.1.'
+        text += ' HOST must be an address of this machine, as in HOST=127.0.0.1; '
+        text += 'some tools, such as conda, set it to something else.'
     return text
 
 
@@ -2439,16 +2437,17 @@ def main():
     # Waitress's own lines have paths as they were sent.
     logging.getLogger('waitress').setLevel(logging.CRITICAL)
     server, sockets = listen()
-    spare_thread.dispatcher = server.task_dispatcher
-    if HOST in LOOPBACK and not TRUSTED_PROXY:
-        own_hosts.extend(['localhost', '127.0.0.1', '[::1]'])
+    servers.append(server)
+    if ONLY_THIS_MACHINE and not TRUSTED_PROXY:
+        own_hosts.extend(['localhost', '127.0.0.1', '[::1]', HOST])
     for name in ['SIGINT', 'SIGTERM', 'SIGHUP']:
         if hasattr(signal, name):  # Windows has no SIGHUP
             signal.signal(getattr(signal, name), stop)
     listeners = list(sockets.values())
     print_start(listeners)
-    threading.Thread(target=server.run, daemon=True).start()
-    while not stopping.wait(0.5):
+    serving = threading.Thread(target=server.run, daemon=True)
+    serving.start()
+    while serving.is_alive() and not stopping.wait(0.5):
         flush_log()
     for listener in listeners:
         listener.accepting = False
@@ -2479,7 +2478,8 @@ def finish(sockets):
     """Wait until all requests are answered and sent, for 5 seconds at most."""
     deadline = time.monotonic() + 5
     while time.monotonic() < deadline:
-        channels = [one for one in sockets.values() if isinstance(one, Channel)]
+        # As a list at once, because the server's thread changes the dict.
+        channels = [one for one in list(sockets.values()) if isinstance(one, Channel)]
         if not any(channel.is_busy() for channel in channels):
             return
         time.sleep(0.05)
