@@ -1,52 +1,497 @@
-"""Hold api.py to the copy-paste law: each section runs and passes its tests without the others.
+"""Cut a piece out of api.py: the sections that are named, and what they need.
 
-For each section in turn, cut all the other sections' text out of api.py, start what is left,
-and run that section's class of test_api.py against it.
+    python .ci/cut.py Films > films.py
+    python .ci/cut.py Films Courses --database > mine.py
+    python .ci/cut.py --table
+
+writes a file that runs by itself and holds nothing that it does not use. --database
+keeps that room as well. --table prints how long each section's piece is, and which
+packages it needs, as the rows of README.md's table.
+
+Nothing in api.py is marked for this, apart from the banners. A piece has these
+statements of api.py:
+
+- all of the sections that are named
+- what every piece has: routes and hooks of the rooms that are no section, and the start
+- what these name, and what that names
+- a statement that gives nothing a name, such as a check of a setting, if all that it
+  names is there anyway, and so is each path that it prints
+- a plugin, if a route asks for it, and a route that makes tokens, if a route takes them
+
+and of a class those methods that something in the piece names, or Python and other
+people's classes may call.
 """
+import ast
 import re
-import shutil
-import subprocess
+import symtable
 import sys
-import tempfile
-import urllib.error
-import urllib.request
+from argparse import ArgumentParser
 from pathlib import Path
+from typing import NamedTuple
 
-from service import PROJECT, service
-
-SECTIONS = ['Weekend API', 'Films', 'Records', 'Users', 'Courses', 'Docs']
-ROOMS = re.split(r'(?m)^(?=# --- )', (PROJECT / 'api.py').read_text())
-
-
-def keep(section):
-    """Return api.py's text with this section alone."""
-    names = [re.match(r'# --- (.+?) -+\n', room) for room in ROOMS]
-    return ''.join(room for name, room in zip(names, ROOMS)
-                   if not name or name[1] not in SECTIONS or name[1] == section)
-
-
-def answers(url):
-    """Tell whether a service answers at this address, be it with 404."""
-    try:
-        urllib.request.urlopen(url, timeout=5)
-    except urllib.error.HTTPError as error:
-        return error.code == 404
-    return True
+PROJECT = Path(__file__).resolve().parent.parent
+SECTIONS = ['Hello', 'Weekend API', 'Films', 'Records', 'Users', 'Courses', 'Docs']
+DATABASE = 'Database'
+DATABASE_PACKAGES = ['sqlalchemy', 'psycopg']
+# Packages whose modules have another name.
+MODULES = {'pyjwt': 'jwt', 'swagger-ui-bundle-v2': 'swagger_ui_bundle'}
+# What a class may be derived from while nothing else than api.py calls its methods.
+OUR_BASES = ['MutableMapping', 'UserDict', 'dict']
+# Where a piece takes tokens and no route of it makes any, this one comes along.
+TAKES_TOKENS = 'bearer'
+MAKES_TOKENS = 'make_token'
+TOKEN_ROUTE = 'post_token'
 
 
-failures = 0
-for section in SECTIONS:
-    with tempfile.TemporaryDirectory() as folder:
-        for name in ['test_api.py', 'swagger.yaml', 'script.ps1', 'README.md', 'requirements.txt']:
-            shutil.copy(PROJECT / name, folder)
-        Path(folder, 'api.py').write_text(keep(section))
-        with service(folder) as process:
-            started = answers(process.url)
-        tests = subprocess.run([sys.executable, 'test_api.py', section.replace(' ', '')],
-                               cwd=folder, check=False, capture_output=True, text=True)
-        passed = tests.stdout.strip()
-        if not started or tests.returncode or passed.startswith('0 '):
-            failures += 1
-            print(tests.stderr)
-        print(f'{section} alone: {"starts" if started else "does not start"}, {passed}')
-sys.exit(failures > 0)
+class Part(NamedTuple):
+    """A statement of api.py with the comments above it."""
+
+    room: str  # '' before the first banner
+    node: ast.stmt
+    comments: list  # lines
+    lines: list
+    blank: int  # how many empty lines stand before it
+    defined: frozenset  # the names that it gives to something
+    used: frozenset  # the names of the module that it uses
+
+
+# --- Reading api.py -------------------------------------------------------------------
+
+
+def read_parts(text):
+    """Return the parts of a module, and the banner of each room by its name."""
+    lines = text.splitlines()
+    tree = ast.parse(text)
+    names = set()
+    for node in tree.body:
+        names |= find_names(node)[0]
+    parts = []
+    banners = {}
+    room = ''
+    end = 0
+    for node in tree.body:
+        decorators = getattr(node, 'decorator_list', [])
+        start = min([node.lineno, *(one.lineno for one in decorators)]) - 1
+        above = lines[end:start]
+        for number, line in enumerate(above):
+            banner = re.match(r'# --- (.+?) -+$', line)
+            if banner:
+                room = banner[1]
+                banners[room] = line
+                above = above[number + 1 :]
+                break
+        comments = [line for line in above if line]
+        if end == 0:
+            comments = []  # the script metadata; write_head() has them
+        defined, used = find_names(node)
+        part = Part(
+            room=room,
+            node=node,
+            comments=comments,
+            lines=lines[start : node.end_lineno],
+            blank=above.index(comments[0]) if comments else len(above),
+            defined=frozenset(defined),
+            used=frozenset(used & names),
+        )
+        parts.append(part)
+        end = node.end_lineno
+    return parts, banners
+
+
+def find_names(node):
+    """Return the names that a statement gives, and the names of the module it uses."""
+    table = symtable.symtable(ast.unparse(node), 'api.py', 'exec')
+    defined = set()
+    for symbol in table.get_symbols():
+        if symbol.is_assigned() or symbol.is_imported():
+            defined.add(symbol.get_name())
+    return defined, find_used(table)
+
+
+def find_used(table):
+    """Return the names of the module that a scope uses, with the scopes inside it."""
+    used = set()
+    for symbol in table.get_symbols():
+        is_global = table.get_type() == 'module' or symbol.is_global()
+        if is_global and symbol.is_referenced():
+            used.add(symbol.get_name())
+    for inner in table.get_children():
+        used |= find_used(inner)
+    return used
+
+
+def is_import(node):
+    """Tell whether a statement only imports, be it inside "try"."""
+    if isinstance(node, ast.Try):
+        return all(is_import(inner) for inner in node.body)
+    return isinstance(node, (ast.Import, ast.ImportFrom))
+
+
+def is_start(part):
+    """Tell whether a statement is for the program, and not for who imports it."""
+    node = part.node
+    return isinstance(node, ast.If) and '__name__' in ast.unparse(node.test)
+
+
+def is_registered(part):
+    """Tell whether a function is a route or a hook."""
+    for decorator in getattr(part.node, 'decorator_list', []):
+        if ast.unparse(decorator).startswith('app.'):
+            return True
+    return False
+
+
+def find_paths(parts):
+    """Return the paths of the routes among these parts."""
+    paths = set()
+    for part in parts:
+        for decorator in getattr(part.node, 'decorator_list', []):
+            for node in ast.walk(decorator):
+                if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                    paths.add(node.value)
+    return paths
+
+
+def find_plugin(part, parts):
+    """Return the name of the plugin that a statement installs, or None."""
+    if not ast.unparse(part.node).startswith('app.install('):
+        return None
+    for other in parts:
+        if isinstance(other.node, ast.ClassDef) and other.node.name in part.used:
+            for node in other.node.body:
+                if isinstance(node, ast.Assign) and node.targets[0].id == 'name':
+                    return node.value.value
+    return None
+
+
+def has_keyword(parts, name):
+    """Tell whether a route among these parts has this option."""
+    for part in parts:
+        for decorator in getattr(part.node, 'decorator_list', []):
+            for keyword in getattr(decorator, 'keywords', []):
+                if keyword.arg == name:
+                    return True
+    return False
+
+
+# --- Choosing -------------------------------------------------------------------------
+
+
+class Piece:
+    """The parts of api.py that some of its sections need."""
+
+    def __init__(self, parts, sections, database=False):
+        self.parts = parts
+        self.sections = sections
+        self.database = database
+        self.rooms = set(sections)
+        if database:
+            self.rooms.add(DATABASE)
+        self.chosen = []
+        for part in parts:
+            if not is_import(part.node) and self.is_wanted(part):
+                self.choose(part)
+        if not self.makes_tokens() and TAKES_TOKENS in self.names():
+            self.choose(self.find_part(TOKEN_ROUTE))
+        while found := [part for part in parts if self.follows(part)]:
+            for part in found:
+                self.choose(part)
+        self.chosen.sort(key=parts.index)
+
+    def is_wanted(self, part):
+        """Tell whether a part is in the piece whatever else is in it."""
+        if part.room in self.rooms or part is self.parts[0] or is_start(part):
+            return True
+        return part.room not in [*SECTIONS, DATABASE] and is_registered(part)
+
+    def choose(self, part):
+        """Take a part, and the parts that define what it names."""
+        if part in self.chosen:
+            return
+        self.chosen.append(part)
+        for other in self.parts:
+            if other.defined & part.used and not is_import(other.node):
+                self.choose(other)
+
+    def find_part(self, name):
+        """Return the part that defines a name."""
+        return next(part for part in self.parts if name in part.defined)
+
+    def names(self):
+        """Return the names that the piece uses."""
+        return {name for part in self.chosen for name in part.used}
+
+    def makes_tokens(self):
+        """Tell whether a route of the piece makes tokens."""
+        return any(
+            is_registered(part) and MAKES_TOKENS in part.used for part in self.chosen
+        )
+
+    def follows(self, part):
+        """Tell whether a part that nothing names belongs to what is in the piece."""
+        if part in self.chosen or is_import(part.node) or part.room == DATABASE:
+            return False
+        if isinstance(part.node, (ast.FunctionDef, ast.ClassDef)):
+            return False
+        if any(part.defined & other.used for other in self.parts):
+            return False
+        plugin = find_plugin(part, self.parts)
+        if plugin:
+            return has_keyword(self.chosen, plugin)
+        if part.room in SECTIONS and not self.has_room(part.room):
+            return False
+        paths = re.findall(r'\{url\}+(/[\w/.-]*)', '\n'.join(part.lines))
+        if not find_paths(self.chosen).issuperset(paths):
+            return False
+        return all(self.has_anyway(name, part) for name in part.used)
+
+    def has_room(self, room):
+        """Tell whether something of a room is in the piece."""
+        return any(part.room == room for part in self.chosen)
+
+    def has_anyway(self, name, user):
+        """Tell whether a name is in the piece, or needed for this part alone."""
+        part = self.find_part(name)
+        if part in self.chosen or is_import(part.node) or part is user:
+            return True
+        users = [one for one in self.parts if name in one.used and one is not part]
+        if users != [user]:
+            return False
+        return all(self.has_anyway(one, part) for one in part.used)
+
+    # --- Writing ---
+
+    @staticmethod
+    def settings_in(parts):
+        """Return the names of the settings that some parts read."""
+        text = '\n'.join(line for part in parts for line in part.lines)
+        return set(re.findall(r"\b(?:number_)?setting\('(\w+)'", text))
+
+    def files(self):
+        """Return the names of the files that the piece reads in its own folder."""
+        found = []
+        for part in self.chosen:
+            text = '\n'.join(part.lines)
+            found += re.findall(r"__file__\)\.with_name\('(.+?)'\)", text)
+        return found
+
+    def packages(self, metadata):
+        """Return the packages that the piece imports, with their versions."""
+        imported = set()
+        for part in self.chosen_imports():
+            for node in ast.walk(part.node):
+                for alias in kept_aliases(node, self.names()):
+                    module = getattr(node, 'module', None) or alias.name
+                    imported.add(module.partition('.')[0])
+        found = []
+        for package in re.findall(r'#     "(.+?)"', metadata):
+            name = name_of(package)
+            if MODULES.get(name, name) in imported:
+                found.append(package)
+        if self.database:
+            pins = (PROJECT / '.ci/requirements.txt').read_text().splitlines()
+            for package in pins:
+                if name_of(package) in DATABASE_PACKAGES:
+                    found.append(package)
+        return found
+
+    def chosen_imports(self):
+        """Return the imports of which the piece uses something."""
+        names = self.names()
+        return [
+            part
+            for part in self.parts
+            if is_import(part.node) and part.defined & names
+        ]
+
+
+def name_of(package):
+    """Return the name of a package, without its version."""
+    return re.match(r'[\w-]+', package)[0]
+
+
+def kept_aliases(node, names):
+    """Return the parts of an import statement whose names are used."""
+    if not isinstance(node, (ast.Import, ast.ImportFrom)):
+        return []
+    return [alias for alias in node.names if (alias.asname or alias.name) in names]
+
+
+def unused_methods(piece):
+    """Return the methods in a piece which nothing in it names."""
+    unused = []
+    for part in piece.chosen:
+        if not isinstance(part.node, ast.ClassDef) or not is_ours(part.node):
+            continue
+        for node in part.node.body:
+            if not isinstance(node, ast.FunctionDef) or node.name.startswith('__'):
+                continue
+            if count_attributes(piece, node.name) == count_in(node, node.name):
+                unused.append(node)
+    return unused
+
+
+def is_ours(node):
+    """Tell whether only api.py calls the methods of a class, not another's code."""
+    if any(isinstance(one, ast.Assign) for one in node.body):
+        return False  # such as name and api, by which Bottle knows a plugin
+    return all(ast.unparse(base) in OUR_BASES for base in node.bases)
+
+
+def count_in(node, name):
+    """Return how often an attribute with this name stands in a statement."""
+    return sum(getattr(one, 'attr', None) == name for one in ast.walk(node))
+
+
+def count_attributes(piece, name):
+    """Return how often an attribute with this name stands in a piece."""
+    return sum(count_in(part.node, name) for part in piece.chosen)
+
+
+def without_functions(text, nodes):
+    """Return a module's text without some functions and the empty lines above them."""
+    lines = text.splitlines()
+    for node in sorted(nodes, key=lambda one: one.lineno, reverse=True):
+        start = min([node.lineno, *(one.lineno for one in node.decorator_list)]) - 1
+        while not lines[start - 1].strip():
+            start -= 1
+        del lines[start : node.end_lineno]
+    return '\n'.join(lines) + '\n'
+
+
+def write(piece, metadata, banners):
+    """Return the text of a piece."""
+    packages = piece.packages(metadata)
+    listed = ''.join(f'#     "{package}",\n' for package in packages)
+    head = re.sub(r'(#     ".+",\n)+', lambda found: listed, metadata)
+    lines = [*head.splitlines(), *write_docstring(piece).splitlines()]
+    names = piece.names()
+    kept = [*piece.chosen[1:], *piece.chosen_imports()]
+    room = ''
+    blank = 0
+    for part in piece.parts[1:]:
+        if part.room != room:
+            room = part.room
+            blank = 0
+            if any(one.room == room for one in kept):
+                # PEP 8 wants two empty lines behind a function.
+                is_behind_function = lines[-1].startswith(' ')
+                lines += [''] * (2 if is_behind_function else 1)
+                lines.append(banners[room])
+        blank = max(blank, part.blank)
+        if part not in kept:
+            continue
+        lines += [''] * blank
+        lines += part.comments
+        if is_import(part.node):
+            lines += write_imports(part, names, packages)
+        else:
+            lines += part.lines
+        blank = 0
+    return '\n'.join(lines) + '\n'
+
+
+def write_imports(part, names, packages):
+    """Return the lines of a statement that imports, without the names not in names."""
+    dropped = set()
+    changed = {}
+    first = part.node.lineno
+    for node in ast.walk(part.node):
+        if not isinstance(node, (ast.Import, ast.ImportFrom)):
+            continue
+        aliases = kept_aliases(node, names)
+        numbers = range(node.lineno - first, node.end_lineno - first + 1)
+        dropped.update(numbers)
+        if aliases:
+            node.names = aliases
+            changed[numbers[0]] = ' ' * node.col_offset + ast.unparse(node)
+    lines = []
+    for number, line in enumerate(part.lines):
+        if number in changed:
+            lines.append(changed[number])
+        elif number not in dropped:
+            install = ' '.join(name_of(package) for package in packages)
+            lines.append(line.replace('-r requirements.txt', install))
+    return lines
+
+
+def write_docstring(piece):
+    """Return the docstring of a piece: its rooms and settings alone are listed."""
+    text = '\n'.join(piece.parts[0].lines)
+    title = text.split('\n\n')[0]
+    sections = ' and '.join(piece.sections)
+    if len(piece.sections) > 2:
+        sections = ', '.join(piece.sections[:-1]) + f' and {piece.sections[-1]}'
+    text = text.replace(title, f'"""{sections}: a piece of the One-File API.', 1)
+    file_name = '_'.join(piece.sections).lower().replace(' ', '_')
+    text = text.replace('python api.py', f'python {file_name}.py')
+    rooms = {part.room for part in piece.chosen}
+    absent = {part.room for part in piece.parts} - rooms
+    absent |= piece.settings_in(piece.parts) - piece.settings_in(piece.chosen)
+    paragraphs = []
+    for paragraph in text.split('\n\n'):
+        if paragraph.startswith('    '):
+            lines = []
+            for line in paragraph.splitlines():
+                name = re.split('  +', line.strip())[0]
+                if name not in absent:
+                    lines.append(line)
+            paragraph = '\n'.join(lines)
+        elif absent.intersection(re.findall(r'[A-Z_]{4,}', paragraph)):
+            continue
+        paragraphs.append(paragraph)
+    if piece.files():
+        files = ' and '.join(piece.files())
+        paragraphs.insert(1, f'It reads {files} in its own folder.')
+    text = '\n\n'.join(paragraphs)
+    return text if text.endswith('"""') else text + '\n"""'
+
+
+# --- Command line ---------------------------------------------------------------------
+
+
+def cut(sections, database=False):
+    """Return the text of a piece with these sections, and the packages it needs."""
+    text = (PROJECT / 'api.py').read_text()
+    metadata = text.partition('"""')[0]
+    while True:
+        parts, banners = read_parts(text)
+        piece = Piece(parts, sections, database)
+        unused = unused_methods(piece)
+        if not unused:
+            break
+        text = without_functions(text, unused)
+    return write(piece, metadata, banners), piece.packages(metadata)
+
+
+def table_rows():
+    """Return the rows of README.md's table: a section, its lines, its packages."""
+    rows = []
+    for section in SECTIONS:
+        text, packages = cut([section])
+        names = ', '.join(name_of(package) for package in packages)
+        rows.append(f'| {section} | {len(text.splitlines())} | {names} |')
+    return rows
+
+
+def main():
+    """Print a piece, or the table."""
+    parser = ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('section', nargs='*', help=', '.join(SECTIONS))
+    parser.add_argument('--database', action='store_true', help='keep that room')
+    parser.add_argument('--table', action='store_true', help='print the table')
+    given = parser.parse_args()
+    for section in given.section:
+        if section not in SECTIONS:
+            sys.exit(f'{section} is no section; there are {", ".join(SECTIONS)}')
+    if given.table:
+        print('\n'.join(table_rows()))
+    elif given.section:
+        sections = [one for one in SECTIONS if one in given.section]
+        print(cut(sections, given.database)[0], end='')
+    else:
+        parser.error(f'name one or more of {", ".join(SECTIONS)}, or --table')
+
+
+if __name__ == '__main__':
+    main()
