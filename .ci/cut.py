@@ -26,6 +26,7 @@ import re
 import symtable
 import sys
 from argparse import ArgumentParser
+from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -319,6 +320,9 @@ def kept_aliases(node, names):
 
 def unused_methods(piece):
     """Return the methods in a piece which nothing in it names."""
+    named = Counter()
+    for part in piece.chosen:
+        named += count_attributes(part.node)
     unused = []
     for part in piece.chosen:
         if not isinstance(part.node, ast.ClassDef) or not is_ours(part.node):
@@ -326,7 +330,7 @@ def unused_methods(piece):
         for node in part.node.body:
             if not isinstance(node, ast.FunctionDef) or node.name.startswith('__'):
                 continue
-            if count_attributes(piece, node.name) == count_in(node, node.name):
+            if named[node.name] == count_attributes(node)[node.name]:
                 unused.append(node)
     return unused
 
@@ -338,14 +342,10 @@ def is_ours(node):
     return all(ast.unparse(base) in OUR_BASES for base in node.bases)
 
 
-def count_in(node, name):
-    """Return how often an attribute with this name stands in a statement."""
-    return sum(getattr(one, 'attr', None) == name for one in ast.walk(node))
-
-
-def count_attributes(piece, name):
-    """Return how often an attribute with this name stands in a piece."""
-    return sum(count_in(part.node, name) for part in piece.chosen)
+def count_attributes(node):
+    """Return how often each name stands behind a dot in a statement."""
+    inner = ast.walk(node)
+    return Counter(one.attr for one in inner if isinstance(one, ast.Attribute))
 
 
 def without_functions(text, nodes):
