@@ -63,6 +63,7 @@ import os
 import re
 import secrets
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -809,9 +810,16 @@ def oauth_error(problem):
 @app.post('/run-script', auth=admin)
 def post_run_script():
     """Run script.ps1 and return what it wrote; raise 500, 503 or 504."""
-    with script_places, spare_thread:
-        result = run_script(SCRIPT, SCRIPT_TIMEOUT)
+    try:
+        with script_places, spare_thread:
+            result = run_script(SCRIPT, SCRIPT_TIMEOUT)
+    except NoPowerShell as problem:
+        raise ApiError(503, str(problem)) from None
+    except ScriptError as problem:
+        raise ApiError(500, str(problem)) from None
     written = {'output': result.output, 'error': result.error}
+    if result.exit_code is None and stopping.is_set():
+        raise ApiError(503, 'The script was ended, as the service stops', **written)
     if result.exit_code is None:
         message = f'The script was ended after {SCRIPT_TIMEOUT:g} seconds'
         raise ApiError(504, message, **written)
@@ -819,6 +827,14 @@ def post_run_script():
         message = f'The script ended with exit code {result.exit_code}'
         raise ApiError(500, message, **written, exit_code=result.exit_code)
     return written
+
+
+class ScriptError(Exception):
+    """A script can't be started; the text says why."""
+
+
+class NoPowerShell(ScriptError):
+    """PowerShell is not installed."""
 
 
 class ScriptResult(NamedTuple):
@@ -832,22 +848,21 @@ class ScriptResult(NamedTuple):
 def run_script(script, seconds):
     """Run a PowerShell script for so many seconds at most; return a ScriptResult.
 
-    Raise OSError if PowerShell can't be started or there is no folder to write to.
+    Raise ScriptError, or NoPowerShell, if it can't be started.
     """
-    environment = {k: v for k, v in os.environ.items() if k not in SECRETS}
-    environment['NO_COLOR'] = '1'
-    options = ['-NoProfile', '-NonInteractive', '-ExecutionPolicy', 'Bypass']
-    # PowerShell leaves files in its temporary folder when it is ended.
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        environment.update(TMPDIR=folder, TEMP=folder, TMP=folder)
-        process = subprocess.Popen(
-            [POWERSHELL, *options, '-File', str(script)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=environment,
-            start_new_session=True,
-        )
+    try:
+        script.read_bytes()
+    except OSError as problem:
+        message = f'{script.name} can not be read: {problem.strerror}'
+        raise ScriptError(message) from None
+    try:
+        # PowerShell leaves files in its temporary folder when it is ended.
+        temporary = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+    except OSError:
+        message = 'There is no folder to write to, such as /tmp, or it is full'
+        raise ScriptError(message) from None
+    with temporary as folder:
+        process = start_script(script, folder)
         log.info('Script %d started', process.pid)
         output = OutputReader(process.stdout)
         error = OutputReader(process.stderr)
@@ -856,6 +871,31 @@ def run_script(script, seconds):
         finally:
             kill_group(process)
         return ScriptResult(exit_code, output.text(), error.text())
+
+
+def start_script(script, folder):
+    """Start a PowerShell script whose temporary folder this is; return its process.
+
+    Raise ScriptError, or NoPowerShell.
+    """
+    environment = {k: v for k, v in os.environ.items() if k not in SECRETS}
+    # Without NO_COLOR there are codes for colours in what it writes.
+    environment.update(NO_COLOR='1', TMPDIR=folder, TEMP=folder, TMP=folder)
+    options = ['-NoProfile', '-NonInteractive', '-ExecutionPolicy', 'Bypass']
+    try:
+        return subprocess.Popen(
+            [POWERSHELL, *options, '-File', str(script)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment,
+            start_new_session=True,  # a group of its own, which kill_group() can end
+        )
+    except OSError as problem:
+        if shutil.which(POWERSHELL) is None and isinstance(problem, FileNotFoundError):
+            message = 'PowerShell is not installed; see https://aka.ms/powershell'
+            raise NoPowerShell(message) from None
+        raise ScriptError(f'PowerShell can not be run: {problem.strerror}') from None
 
 
 class OutputReader(threading.Thread):
@@ -2320,6 +2360,22 @@ def answer_and_log(environ, start_response):
     return body
 
 
+@app.hook('after_request')
+def add_prefix():
+    """Put the path prefix that a proxy has taken away before the paths in headers."""
+    if not TRUSTED_PROXY:
+        return
+    prefix = request.get_header('X-Forwarded-Prefix', '').rstrip('/')
+    if not re.fullmatch(r'(/[\w.~-]+)+', prefix, re.ASCII):
+        return
+    location = response.get_header('Location', '')
+    if location.startswith('/'):
+        response.set_header('Location', prefix + location)
+    links = response.get_header('Link')
+    if links:
+        response.set_header('Link', links.replace('</', f'<{prefix}/'))
+
+
 def clean_address(text):
     """Return the client's address without a port, which some proxies put behind it."""
     found = re.fullmatch(r'\[?([\w.:%]+?)(\]:[0-9]+|\])?', text, re.ASCII)
@@ -2439,7 +2495,9 @@ def main():
     server, sockets = listen()
     servers.append(server)
     if ONLY_THIS_MACHINE and not TRUSTED_PROXY:
-        own_hosts.extend(['localhost', '127.0.0.1', '[::1]', HOST])
+        own_hosts.extend(['localhost', '127.0.0.1', '[::1]'])
+        if HOST not in own_hosts:
+            own_hosts.append(HOST)
     for name in ['SIGINT', 'SIGTERM', 'SIGHUP']:
         if hasattr(signal, name):  # Windows has no SIGHUP
             signal.signal(getattr(signal, name), stop)
