@@ -1,5 +1,12 @@
-"""Run README.md's Flask app, and compare with api.py what it copies from there."""
+"""Run README.md's Flask app, and compare with api.py what it copies from there.
+
+    python .ci/flask_app.py --update
+
+copies it into README.md again.
+"""
+import ast
 import re
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -7,37 +14,47 @@ from pathlib import Path
 import cut
 from service import ACCOUNT, PROJECT, Client, check, finish, free_port, server, stand_in
 
-MARK = '# flask_app.py\n'
+README = PROJECT / 'README.md'
+# The app, in three parts; the second is the copy.
+APP = (
+    r'(?ms)^```python\n(# flask_app\.py\n.*?^# From here on: [^\n]*\n\n)'
+    r'(.*?)(\n\n\n# Up to here: .*?)^```'
+)
+# What is copied; with it comes what these need and the app itself does not define.
+WANTED = ['bearer', 'make_token', 'SCRIPT', 'run_script', 'NoPowerShell']
 ENVIRONMENT = {'SECRET_KEY': 'of the tests, and at least 32 bytes long'}
 SCRIPT = 'echo "output of $*"; echo "secret: $SECRET_KEY." >&2'
 
 
-def read_block():
-    """Return the text of the app in README.md; end the program if there is none."""
-    text = (PROJECT / 'README.md').read_text()
-    blocks = re.findall(r'(?ms)^```python\n(.*?)^```', text)
-    for block in blocks:
-        if block.startswith(MARK):
-            return block
-    sys.exit(f'README.md has no python block that begins with {MARK}')
+def copy(own_part):
+    """Return the wanted functions of api.py, with what they need, as text."""
+    own = set()
+    for node in ast.parse(own_part).body:
+        own |= cut.find_names(node)[0]
+    parts, _ = cut.read_parts((PROJECT / 'api.py').read_text())
+    copied = []
+    wanted = set(WANTED)
+    while found := [one for one in parts if is_wanted(one, wanted, copied)]:
+        copied += found
+        for part in found:
+            wanted |= part.used - own
+    text = ''
+    is_behind_function = False
+    for part in sorted(copied, key=parts.index):
+        is_function = isinstance(part.node, (ast.FunctionDef, ast.ClassDef))
+        if text:
+            text += '\n' * (3 if is_function or is_behind_function else 1)
+        text += '\n'.join([*part.comments, *part.lines])
+        is_behind_function = is_function
+    # The one name that differs.
+    return text.replace('request.get_header(', 'request.headers.get(')
 
 
-def compare(block):
-    """Check that the copied statements are those of api.py."""
-    found = re.search(r'(?s)# From here on: .*?\n(.*)# Up to here: ', block)
-    text = (PROJECT / 'api.py').read_text()
-    parts, _ = cut.read_parts(text)
-    originals = {name: part for part in parts for name in part.defined}
-    copied, _ = cut.read_parts(found[1])
-    for part in copied:
-        name = next(iter(part.defined))
-        original = originals[name]
-        expected = '\n'.join([*original.comments, *original.lines])
-        # The one name that differs.
-        expected = expected.replace('request.get_header(', 'request.headers.get(')
-        copy = '\n'.join([*part.comments, *part.lines])
-        check(f'{name} of README.md', copy, expected)
-    check('copied', len(copied) > 10)
+def is_wanted(part, wanted, copied):
+    """Tell whether a statement that is not copied yet defines something wanted."""
+    if part in copied or cut.is_import(part.node):
+        return False
+    return bool(part.defined & wanted)
 
 
 def try_app(block):
@@ -45,14 +62,17 @@ def try_app(block):
     port = free_port()
     words = [sys.executable, '-m', 'flask', '--app', 'flask_app', 'run', f'-p{port}']
     with tempfile.TemporaryDirectory() as folder, stand_in(SCRIPT) as path:
-        Path(folder, 'flask_app.py').write_text(block)
+        app = Path(folder, 'flask_app.py')
+        app.write_text(block)
+        lint = [sys.executable, '-m', 'ruff', 'check', '--isolated', '-q', str(app)]
+        check('ruff', subprocess.run(lint, check=False).returncode, 0)
         Path(folder, 'script.ps1').write_text('')
         environment = {**ENVIRONMENT, 'PYTHONPATH': folder, 'PATH': path}
         with server(words, port, **environment) as process:
-            call(Client(process.url))
+            call(Client(process.url), Path(folder, 'script.ps1'))
 
 
-def call(client):
+def call(client, script):
     """Check what the app answers."""
     refused = client.send('POST', '/run-script')
     check('no token', refused.status_code, 401)
@@ -71,13 +91,24 @@ def call(client):
     check('the script', answer.status_code, 200)
     check('its output', 'script.ps1' in answer.json()['output'])
     check('its error', answer.json()['error'], 'secret: .\n')
+    script.unlink()
+    answer = client.send('POST', '/run-script', headers=headers)
+    check('no script', (answer.status_code, list(answer.json())), (500, ['message']))
 
 
 def main():
-    """Compare and try."""
-    block = read_block()
-    compare(block)
-    try_app(block)
+    """Compare and try, or copy anew."""
+    text = README.read_text()
+    found = re.search(APP, text)
+    if not found:
+        sys.exit('README.md has no python block that begins with "# flask_app.py"')
+    first, copied, last = found.groups()
+    fresh = copy(first)
+    if '--update' in sys.argv:
+        README.write_text(text[: found.start(2)] + fresh + text[found.end(2) :])
+        return
+    check('the copy (--update makes it anew)', copied, fresh)
+    try_app(first + copied + last)
     finish('The Flask app of README.md')
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import cut
+import requests
 from service import PROJECT, Client, check, finish, service
 
 FILES = ['test_api.py', 'swagger.yaml', 'script.ps1']
@@ -90,22 +91,31 @@ def run(words, folder, **kwargs):
 
 
 def try_start(kind, folder, url):
-    """Start a piece, and call it as Docker and who reads its first lines do."""
+    """Start a piece and call it; print what it has printed if it does not answer."""
     with service(folder, DATABASE_URL=url) as process:
-        client = Client(process.url)
-        health = {'HOST': '127.0.0.1', 'PORT': process.url.rpartition(':')[2]}
-        check(f'{kind}: HEALTHCHECK', run(health_check(), folder, env=health), '')
-        printed = process.log.read_text()
-        for path in re.findall(re.escape(process.url) + r'(/[\w/.-]+)', printed):
-            found = client.send('GET', path).status_code
-            check(f'{kind}: {path} of the start', found == 404, False)
-        root = client.send('GET', '/', headers={'Accept': 'text/html'})
-        if root.is_redirect:
-            path = '/' + root.headers['Location'].removeprefix('/')
-            found = client.send('GET', path).status_code
-            check(f'{kind}: / sends to {path}', found == 404, False)
-        check(f'{kind}: /', root.status_code != 404, 'Hello' in kind.sections)
-        check(f'{kind}: an unknown path', client.send('GET', '/x').status_code, 404)
+        try:
+            call(kind, process, folder)
+        except requests.RequestException as problem:
+            printed = process.log.read_text()
+            check(f'{kind}: {problem}, exit code {process.poll()}', printed, '')
+
+
+def call(kind, process, folder):
+    """Call a piece as Docker and those who read its first lines do."""
+    client = Client(process.url)
+    health = {'HOST': '127.0.0.1', 'PORT': process.url.rpartition(':')[2]}
+    check(f'{kind}: HEALTHCHECK', run(health_check(), folder, env=health), '')
+    printed = process.log.read_text()
+    for path in re.findall(re.escape(process.url) + r'(/[\w/.-]+)', printed):
+        found = client.send('GET', path).status_code
+        check(f'{kind}: {path} of the start', found == 404, False)
+    root = client.send('GET', '/', headers={'Accept': 'text/html'})
+    check(f'{kind}: /', root.status_code != 404, 'Hello' in kind.sections)
+    if root.is_redirect:
+        path = '/' + root.headers['Location'].removeprefix('/')
+        found = client.send('GET', path).status_code
+        check(f'{kind}: / sends to {path}', found == 404, False)
+    check(f'{kind}: an unknown path', client.send('GET', '/x').status_code, 404)
 
 
 def health_check():
