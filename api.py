@@ -23,20 +23,20 @@
     Users         a directory of users with passwords and SSH keys    copy
     Courses       a collection behind tokens                          copy
     Docs          Swagger UI for swagger.yaml                         copy
-    Lists         pages, sorting and searching                        skip
-    Limits        too many sign-ins, and work that takes long         skip
-    Browsers      what pages of other origins may do                  skip
-    Database      SQLite or PostgreSQL in place of dicts              skip
-    Server        health, the log, the start and the stop             skip
+    Lists         pages, sorting and searching                        skip at first
+    Limits        too many sign-ins, and work that takes long         skip at first
+    Browsers      what pages of other origins may do                  skip at first
+    Database      SQLite or PostgreSQL in place of dicts              skip at first
+    Server        health, the log, the start and the stop             skip at first
 
 The environment may set:
 
     HOST            address to listen on (127.0.0.1, which only this machine reaches)
     PORT            port to listen on (5000); 0 takes a free one
-    SECRET_KEY      signs the tokens, 32 bytes or more (random: a restart ends them)
+    SECRET_KEY      signs the tokens, 32 bytes or more (random: tokens end at a restart)
     API_USERNAME    name of the demo account (admin)
     API_PASSWORD    password of the demo account (atCh_5K}?g)
-    RATE_LIMIT      failed sign-ins a minute for a name at an address (10; 0: no limit)
+    RATE_LIMIT      failed sign-ins a minute per name and address (10; 0 is no limit)
     TRUSTED_PROXY   address of the proxy whose X-Forwarded headers count (none)
     MAX_ITEMS       items that a collection may hold (10000)
     CORS_ORIGIN     origins whose pages may call this, with spaces between (none)
@@ -46,12 +46,11 @@ The environment may set:
 Everybody can read the demo password here: set API_PASSWORD before other machines may
 reach the service.
 
-Passwords and tokens can be read on the network, unless a server that speaks TLS is put
-in front.
+There is no TLS here. Put a proxy that has it in front, or passwords and tokens cross
+the network in clear.
 """
 import atexit
 import base64
-import difflib
 import errno
 import hashlib
 import hmac
@@ -75,12 +74,12 @@ from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections import UserDict, deque
 from collections.abc import Callable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
-from functools import lru_cache, wraps
+from contextlib import closing, contextmanager, suppress
+from functools import lru_cache, partial, wraps
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 if __name__ == '__main__':
     # Before the packages are imported, so that --help works without them.
@@ -102,15 +101,11 @@ except ImportError as problem:
 # --- Settings -------------------------------------------------------------------------
 
 
-setting_names = []  # for the start, which warns of names that are nearly these
-
-
 def setting(name, default=''):
     """Return a setting of the environment, or its default if it is not set or empty."""
-    setting_names.append(name)
     value = os.environ.get(name) or default
     try:
-        value.encode()
+        value.encode()  # fails for bytes that are not UTF-8
     except UnicodeEncodeError:
         sys.exit(f'{name} must be UTF-8 text')
     return value
@@ -132,7 +127,7 @@ def number_setting(name, default, least, most, kind=int):
 DEMO_PASSWORD = 'atCh_5K}?g'
 
 HOST = setting('HOST', '127.0.0.1')
-ONLY_THIS_MACHINE = HOST in ('localhost', '::1') or HOST.startswith('127.')
+ONLY_THIS_MACHINE = re.fullmatch(r'localhost|::1|127\.[0-9.]+', HOST) is not None
 PORT = number_setting('PORT', 5000, 0, 65535)
 SECRET_KEY = setting('SECRET_KEY', secrets.token_hex())
 API_USERNAME = setting('API_USERNAME', 'admin')
@@ -156,6 +151,7 @@ log = logging.getLogger('api')
 start_lines = ['Listening on {url} (Ctrl-C ends it)']
 # Functions that raise 503 if something is away that the service needs.
 health_checks = []
+stopping = threading.Event()  # set once the process is to end
 
 
 class ApiError(HTTPResponse):
@@ -166,21 +162,21 @@ class ApiError(HTTPResponse):
 
     def __init__(self, code, message, headers=None, **more):
         self.message = message
-        body = json.dumps({**more, **self.fields(message)})
+        body = json.dumps({**more, **self.fields()})
         super().__init__(body, code, headers, content_type=JSON)
 
-    def fields(self, message):
+    def fields(self):
         """Return the fields that say what is wrong."""
-        return {'message': message}
+        return {'message': self.message}
 
 
 class Api(bottle.Bottle):
-    """A Bottle that answers in JSON what it finds wrong by itself (404, 405, 500)."""
+    """Bottle, with its own errors (404, 405, 500) as JSON."""
 
     def default_error_handler(self, error):
         """Return the body of an error; set the headers that belong to it."""
         if error.status_code == 500:
-            # Bottle leaves this out after a fault, and some headers come from there.
+            # An answer with 500 has lost the headers that these hooks have set.
             self.trigger_hook('after_request')
         if error.status_code == 405:
             methods = error.headers['Allow'].split(',')
@@ -200,6 +196,7 @@ app = Api()
 def refuse_bad_path():
     """Raise 400 for a path that is not UTF-8."""
     # Bottle leaves out such bytes, and would find film 1 under /films/%FF1.
+    # WSGI hands over the bytes of a path as a text in latin-1.
     try:
         request['bottle.raw_path'].encode('latin-1').decode()
     except UnicodeDecodeError:
@@ -219,8 +216,8 @@ def json_answer(value):
 
 
 def sent_type():
-    """Return the media type of the body, in small letters and without its charset."""
-    return request.content_type.partition(';')[0].strip().lower()
+    """Return the media type of the body, in small letters and without a charset."""
+    return request.content_type.partition(';')[0].strip()
 
 
 def read_text(*types):
@@ -245,7 +242,7 @@ def parse_json(text):
         value = json.loads(text)
         if is_too_deep(value):
             raise ValueError(f'nested deeper than {MAX_DEPTH}')
-        # This raises ValueError for NaN, 1e999 and half characters like "\ud800".
+        # This raises ValueError for NaN, 1e999 and lone surrogates like "\ud800".
         json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
     except (ValueError, RecursionError) as problem:
         raise ApiError(400, f'The body is not valid JSON: {problem}') from None
@@ -256,6 +253,7 @@ def is_too_deep(value):
     """Tell whether more than MAX_DEPTH lists and objects are nested in each other."""
     level = [value]
     for _ in range(MAX_DEPTH):
+        # Go one level down, in all lists and objects of this level at once.
         deeper = []
         for part in level:
             if isinstance(part, dict):
@@ -270,7 +268,7 @@ def is_too_deep(value):
 
 def parse_form(text):
     """Return the fields of a form; raise 400."""
-    if text.lstrip()[:1] in ('{', '['):
+    if text.lstrip().startswith(('{', '[')):
         raise ApiError(400, f'This looks like JSON: its Content-Type must be {JSON}')
     try:
         # A file that Windows' tools wrote ends with a line break.
@@ -295,9 +293,9 @@ def read_fields(*types):
 
 
 def check(fields, rules, required=(), ignored=(), make_error=ApiError):
-    """Return those fields that have a rule; raise 400 that names a field that is wrong.
+    """Return the fields if they keep the rules; raise 400 that names the first bad one.
 
-    ignored are further fields that may be sent, as clients send back what they got.
+    ignored names fields that may be sent, as GET shows them, and are left out.
     """
     for name in fields:
         if name not in rules and name not in ignored:
@@ -337,8 +335,8 @@ def matching(pattern, wording):
 
 
 def identifier(most, marks='._-'):
-    """Return the rule for a text that stands in a path, which "." and ".." can't."""
-    pattern = rf'(?!\.\.?$)[A-Za-z0-9{marks}]{{1,{most}}}'
+    """Return the rule for an id in a path, which "." and ".." can't be."""
+    pattern = rf'(?!\.\.?$)[A-Za-z0-9{re.escape(marks)}]{{1,{most}}}'
     return matching(pattern, f'1 to {most} of letters, digits and {" ".join(marks)}')
 
 
@@ -386,9 +384,9 @@ BOOLEAN = Rule(is_boolean, 'true or false')
 
 
 def parse_text(text, rule):
-    """Return what a text in a form or a query stands for, which a rule decides.
+    """Return a text of a form or a query as what the rule wants.
 
-    That is the text, or a number, or true or false. If none fits, return the text.
+    That is the text, a number, true or false. If nothing fits, return the text.
     """
     values = [text]
     if re.fullmatch(r'-?[0-9]{1,20}', text):
@@ -434,9 +432,9 @@ class Memory(UserDict):
 class Collection(MutableMapping):
     """Items by key, at most MAX_ITEMS of them, which several threads may use at once.
 
-    What a method reads can't change before the same method writes. Items are replaced
-    and never changed in place, so one that was read stays as it is. An item is what
-    JSON can hold.
+    A method that reads and then writes keeps all others out meanwhile. Items are
+    replaced and never changed in place, so one that was read stays as it is. An item is
+    what JSON can hold.
     """
 
     def __init__(self, name, items=()):
@@ -537,13 +535,12 @@ collections = []  # every collection; the database finds them here
 TOKEN_SECONDS = 30 * 60
 SCRYPT = {'n': 2**13, 'r': 8, 'p': 10}  # 8 MiB; the least that OWASP advises
 REALM = 'realm="One-File API"'
+# Another password makes another version, and that ends the tokens of the old one.
+demo_version = hmac.new(SECRET_KEY.encode(), API_PASSWORD.encode(), 'sha256')
 DEMO = {
     'cn': API_USERNAME,
     'memberOfs': ['cn=Admins'],
-    # It is another one where the password is, so tokens end with the password.
-    'password_version': hmac.new(
-        SECRET_KEY.encode(), API_PASSWORD.encode(), 'sha256'
-    ).hexdigest(),
+    'password_version': demo_version.hexdigest(),
 }
 ACCOUNT = {'username': text_of(1, 1000), 'password': text_of(1, 1000)}
 OAUTH_FIELDS = ['grant_type', 'scope', 'client_id', 'client_secret']
@@ -556,7 +553,7 @@ if len(SECRET_KEY.encode()) < 32:
         'SECRET_KEY must have at least 32 bytes; this makes one: '
         'python -c "import secrets; print(secrets.token_hex())"'
     )
-if API_PASSWORD == DEMO_PASSWORD and not ONLY_THIS_MACHINE:
+if API_PASSWORD == DEMO_PASSWORD and (TRUSTED_PROXY or not ONLY_THIS_MACHINE):
     start_lines.append(
         'WARNING: other machines may reach this; set API_PASSWORD to a secret one.'
     )
@@ -573,7 +570,7 @@ class AuthPlugin:
     api = 2
 
     def apply(self, callback, route):
-        """Return a route's function behind the one that its auth names."""
+        """Return a route's function, with its auth function called before it."""
         if 'auth' not in route.config:
             return callback
         find_caller = route.config['auth']
@@ -590,7 +587,7 @@ app.install(AuthPlugin())
 
 
 def bearer():
-    """Return the name of who sent a bearer token (RFC 6750) of ours; raise 401."""
+    """Return the name that the bearer token (RFC 6750) is good for; raise 401."""
     scheme, _, token = request.get_header('Authorization', '').partition(' ')
     token = token.strip()
     if scheme.lower() != 'bearer' or not token:
@@ -643,7 +640,7 @@ def make_token(account):
 @lru_cache(1000)
 def check_signature(token):
     """Return the claims of a token that we signed; raise jwt.InvalidTokenError."""
-    # The algorithm is ours to choose, not the token's; without exp it would never end.
+    # Not the algorithm that the token names; and without exp it would never end.
     # iat is not looked at, as another machine's clock may be a little ahead of ours.
     options = {'require': ['exp', 'sub'], 'verify_iat': False}
     return jwt.decode(token, SECRET_KEY, algorithms=['HS256'], options=options)
@@ -661,7 +658,7 @@ def read_token(token):
     # A token of the demo account that was signed elsewhere may lack the version.
     account = find_account(claims['sub'])
     version = claims.get('password_version', DEMO['password_version'])
-    if version != account.get('password_version'):
+    if not account or version != account.get('password_version'):
         return None
     return claims['sub']
 
@@ -671,7 +668,7 @@ def sign_in(name, password):
     refuse_too_many_sign_ins(name)
     account = find_account(name)
     if is_right_password(account, password):
-        # Again, so that who guesses many at once does not learn which one was right.
+        # Again, so that many guesses at once do not get past the limit.
         refuse_too_many_sign_ins(name)
         return account
     count_failed_sign_in(name)
@@ -683,7 +680,7 @@ def is_right_password(account, password):
     if account is DEMO:
         # As bytes, because compare_digest takes no text with letters like é.
         return secrets.compare_digest(password.encode(), API_PASSWORD.encode())
-    # Without an account or a password, this takes as long as with one.
+    # Also where there is no account, so that the time does not tell who has one.
     salt = account.get('password_salt', '')
     password_hash = account.get('password_hash', '')
     return secrets.compare_digest(hash_password(password, salt), password_hash)
@@ -691,18 +688,27 @@ def is_right_password(account, password):
 
 def hash_password(password, salt):
     """Return the hash of a password, in hex; raise 503 if too many are waiting."""
+    # See Limits: a hundred may wait, and the server has a thread more for each.
     with hash_places, spare_thread:
         return hash_threads.submit(scrypt, password, salt).result()
 
 
 def scrypt(password, salt):
     """Return the scrypt hash (RFC 7914) of a password, in hex, after about 0.2 s."""
+    if stopping.is_set():
+        raise ApiError(503, 'The service is stopping', {'Retry-After': '5'})
     return hashlib.scrypt(password.encode(), salt=salt.encode(), **SCRYPT).hex()
 
 
 def read_sign_in(make_error=ApiError):
     """Return the account whose name and password the body has; raise 401, 429 ..."""
-    given = check(read_fields(JSON, FORM), ACCOUNT, ACCOUNT, OAUTH_FIELDS, make_error)
+    given = check(
+        read_fields(JSON, FORM),
+        ACCOUNT,
+        required=['username', 'password'],
+        ignored=OAUTH_FIELDS,
+        make_error=make_error,
+    )
     account = sign_in(given['username'], given['password'])
     if account is None:
         raise make_error(
@@ -718,7 +724,7 @@ def read_sign_in(make_error=ApiError):
 
 def basic():
     """Return the name of who signs in by HTTP Basic (RFC 7617); raise 401, 429 ..."""
-    # Not request.auth, which believes what another server has found out.
+    # Not request.auth, which also believes what a server in front has found out.
     given = bottle.parse_auth(request.get_header('Authorization', ''))
     account = sign_in(*given) if given else None
     if account is None:
@@ -750,7 +756,7 @@ def get_hello_world():
 MAX_OUTPUT = 1024 * 1024  # bytes of what the script writes to stdout, and to stderr
 SCRIPT = Path(__file__).with_name('script.ps1')
 POWERSHELL = 'powershell' if os.name == 'nt' else 'pwsh'
-# What the script must not see, as what it writes is sent to the client.
+# What the script must not see, as what it writes is sent to the client. Add your own.
 SECRETS = ['SECRET_KEY', 'API_USERNAME', 'API_PASSWORD', 'DATABASE_URL']
 
 # For the start; a password that is a secret is not shown.
@@ -779,7 +785,8 @@ def post_token():
     try:
         account = read_sign_in()
     except ApiError as problem:
-        raise oauth_error(problem) from None
+        add_oauth_fields(problem)
+        raise
     answer = {
         'access_token': make_token(account),
         'token_type': 'Bearer',
@@ -788,23 +795,20 @@ def post_token():
     return HTTPResponse(answer, cache_control='no-store')
 
 
-def oauth_error(problem):
-    """Return an error with the fields that OAuth clients read too (RFC 6749, 5.2)."""
+def add_oauth_fields(problem):
+    """Add to an error the fields that OAuth clients read (RFC 6749, 5.2)."""
     names = {
         401: 'invalid_grant',
         429: 'temporarily_unavailable',
         503: 'temporarily_unavailable',
     }
-    headers = {name: problem.headers[name] for name in problem.headers}
-    # The RFC allows neither quotation marks nor letters like é here.
-    description = re.sub(r'[^ !#-\[\]-~]', "'", problem.message)
-    return ApiError(
-        problem.status_code,
-        problem.message,
-        headers,
-        error=names.get(problem.status_code, 'invalid_request'),
-        error_description=description,
-    )
+    fields = {
+        'message': problem.message,
+        'error': names.get(problem.status_code, 'invalid_request'),
+        # The RFC allows printable ASCII here, but neither " nor \\.
+        'error_description': re.sub(r'[^ !#-\[\]-~]', "'", problem.message),
+    }
+    problem.body = json.dumps(fields)
 
 
 @app.post('/run-script', auth=admin)
@@ -864,9 +868,9 @@ def run_script(script, seconds):
     with temporary as folder:
         process = start_script(script, folder)
         log.info('Script %d started', process.pid)
-        output = OutputReader(process.stdout)
-        error = OutputReader(process.stderr)
         try:
+            output = OutputReader(process.stdout)
+            error = OutputReader(process.stderr)
             exit_code = wait_for_script(process, seconds)
         finally:
             kill_group(process)
@@ -911,13 +915,13 @@ class OutputReader(threading.Thread):
         """Read until all that write to the pipe have ended."""
         with self.pipe:
             while part := self.pipe.read1(65536):
-                # One byte more than is shown tells that there was more.
+                # Keep one byte more than is shown, to see that there was more.
                 room = MAX_OUTPUT + 1 - len(self.kept)
                 self.kept += part[:room]
 
     def text(self):
         """Return what was kept, as text."""
-        # Not for ever: a program that left the script's group may hold the pipe.
+        # Not for ever, as a program that has left the script's group may hold the pipe.
         self.join(timeout=1)
         written = bytes(self.kept)
         text = written[:MAX_OUTPUT].decode(errors='replace')
@@ -952,6 +956,7 @@ def kill_group(process):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     # In a container we are process 1, which has to collect the others when they end.
+    # The minus stands for: any process of this group.
     with suppress(ChildProcessError):
         while True:
             os.waitpid(-process.pid, 0)
@@ -987,12 +992,12 @@ def read_film():
     """Return the film in the body; raise 400, 413 or 415."""
     sent = {}
     for name, value in read_fields(JSON, FORM).items():
-        # In any case, so that what GET shows can be sent back.
+        # In small or large letters, so that what GET shows can be sent back.
         is_known = name.lower() in FILM
         sent[name.lower() if is_known else name] = value
     if sent_type() == FORM and 'year' in sent:
         sent['year'] = parse_text(sent['year'], FILM['year'])
-    film = check(sent, FILM, required=FILM)
+    film = check(sent, FILM, required=['name', 'year', 'month'])
     return {'Name': film['name'], 'Year': int(film['year']), 'Month': film['month']}
 
 
@@ -1043,9 +1048,9 @@ def delete_film(film_id):
 class RecordError(ApiError):
     """An error of this section, whose answers all have a status."""
 
-    def fields(self, message):
+    def fields(self):
         """Return the fields that say what is wrong."""
-        return {'status': 'failed', 'message': message}
+        return {'status': 'failed', 'message': self.message}
 
 
 def new_record(username, timestamp=None, value1=None, value2=None, value3=None):
@@ -1094,7 +1099,7 @@ RECORD = {
     'value2': or_null(NUMBER),
     'value3': or_null(BOOLEAN),
 }
-# What is shown besides, and nobody may write.
+# What is shown too, and nobody may write.
 RECORD_MARKS = {
     'id': NUMBER,
     'creationdate': NUMBER,
@@ -1141,7 +1146,9 @@ def show_record(record_id, record):
 
 def read_record():
     """Return the fields of a record in the body, one or more; raise 400, 413 or 415."""
-    fields = check(read_fields(JSON), RECORD, (), RECORD_MARKS, RecordError)
+    fields = check(
+        read_fields(JSON), RECORD, ignored=RECORD_MARKS, make_error=RecordError
+    )
     if all(value is None for value in fields.values()):
         message = 'Please populate atleast one field into the record and try again!'
         raise RecordError(400, message)
@@ -1295,6 +1302,7 @@ START_USERS = {
         'sshPublicKeys': [],
     },
 }
+# Printable ASCII without @, then @ and a domain.
 MAIL = r'[!-?A-~]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+'
 USER = {
     'cn': identifier(64),
@@ -1310,22 +1318,21 @@ USER = {
 }
 LISTS = ['memberOfs', 'sshPublicKeys']
 PASSWORD_FIELDS = ['password_hash', 'password_salt', 'password_version']
-# What a query may ask for: one of the values in a list, and no password.
+# What a query may ask for: no password, and of a list one of its values.
 USER_QUERY = {name: rule for name, rule in USER.items() if name != 'password'}
 USER_QUERY['memberOfs'] = text_of(1, 200)
 USER_QUERY['sshPublicKeys'] = text_of(1, 4000)
 USER_QUERY['dn'] = text_of(1, 200)
 
-# What an SSH public key of each type holds behind its type (RFC 4253, 6.6): a number is
-# the length of a field in bytes, None one of any length.
+# The types of SSH public keys, and how many parts a key has (RFC 4253, 6.6).
 KEY_TYPES = {
-    'ssh-ed25519': [32],
-    'ssh-rsa': [None, None],
-    'ecdsa-sha2-nistp256': [b'nistp256', 65],
-    'ecdsa-sha2-nistp384': [b'nistp384', 97],
-    'ecdsa-sha2-nistp521': [b'nistp521', 133],
-    'sk-ssh-ed25519@openssh.com': [32, None],
-    'sk-ecdsa-sha2-nistp256@openssh.com': [b'nistp256', 65, None],
+    'ssh-ed25519': 2,
+    'ssh-rsa': 3,
+    'ecdsa-sha2-nistp256': 3,
+    'ecdsa-sha2-nistp384': 3,
+    'ecdsa-sha2-nistp521': 3,
+    'sk-ssh-ed25519@openssh.com': 3,
+    'sk-ecdsa-sha2-nistp256@openssh.com': 4,
 }
 
 users = Collection('users', START_USERS)
@@ -1338,9 +1345,12 @@ def no_user(cn):
 
 
 def show_user(cn, user):
-    """Return what may be seen of a user: no password, but the dn, which cn decides."""
-    seen = {name: value for name, value in user.items() if name not in PASSWORD_FIELDS}
-    return {**seen, 'dn': f'cn={cn},ou=people,dc=dbsentry,dc=com'}
+    """Return a user as it is shown: without passwords and nulls, and with its dn."""
+    shown = {}
+    for name, value in user.items():
+        if name not in PASSWORD_FIELDS and value is not None:
+            shown[name] = value
+    return {**shown, 'dn': f'cn={cn},ou=people,dc=dbsentry,dc=com'}
 
 
 def read_user(fields, required=()):
@@ -1378,25 +1388,17 @@ def find_key_problem(line):
         return 'must be one line'
     key_type, _, rest = line.partition(' ')
     if key_type not in KEY_TYPES:
-        # Such as options: command="..." before a key would run on the host.
+        # Options can stand before the type: command="..." would run on the host.
         return f'must begin with its type, without options: {", ".join(KEY_TYPES)}'
     try:
         parts = split_key(base64.b64decode(rest.split(' ')[0], validate=True))
     except ValueError:
         return 'is not whole: please copy all of the .pub file'
-    expected = [key_type.encode(), *KEY_TYPES[key_type]]
-    if len(parts) != len(expected) or not all(map(fits, parts, expected)):
+    if len(parts) != KEY_TYPES[key_type] or parts[0] != key_type.encode():
         return f'is not of the type that stands before it, {key_type}'
     if key_type == 'ssh-rsa' and len(parts[2]) < 128:
         return 'must have 1024 bits or more'
     return None
-
-
-def fits(part, expected):
-    """Tell whether a part of a key is the expected bytes, or has this length."""
-    if expected is None:
-        return True
-    return expected in (part, len(part))
 
 
 def split_key(key):
@@ -1414,11 +1416,6 @@ def split_key(key):
     return parts
 
 
-def without_nulls(user):
-    """Return a user without the fields that null has emptied."""
-    return {name: value for name, value in user.items() if value is not None}
-
-
 @app.get('/users', auth=admin)
 def list_users():
     """Return the users that the query asks for."""
@@ -1430,10 +1427,10 @@ def list_users():
 def create_user():
     """Add a user; raise 409."""
     given = read_user(read_fields(JSON), required=['cn', 'sn'])
-    admin()  # again, as hashing a password takes time in which a role may end
+    admin()  # again, as the role may have ended while the password was hashed
     cn = given['cn']
     defaults = {'uid': cn, 'memberOfs': [], 'sshPublicKeys': [], 'accountLocked': False}
-    user = without_nulls({**defaults, **given})
+    user = {**defaults, **given}
     if cn == API_USERNAME or not users.add(cn, user):
         raise ApiError(409, f'User {cn} exists already')
     return HTTPResponse(show_user(cn, user), 201, Location=f'/users/{cn}')
@@ -1460,16 +1457,16 @@ def put_user(cn):
 def patch_user(cn):
     """Do the same; a user may change his own password. Raise 403 or 404."""
     fields = read_fields(JSON)
-    is_own_password = cn == request['REMOTE_USER'] and set(fields) == {'password'}
-    may_change = bearer if is_own_password else admin
-    may_change()
-    return change_user(cn, fields, may_change)
+    if cn == request['REMOTE_USER'] and set(fields) == {'password'}:
+        return change_user(cn, fields, bearer)
+    admin()
+    return change_user(cn, fields, admin)
 
 
 def change_user(cn, fields, may_change):
     """Change the fields of a user; return the user. may_change raises 401 or 403."""
     changes = {**read_user(fields), 'cn': cn}
-    may_change()  # again, as hashing a password takes time in which a role may end
+    may_change()  # again, as the role may have ended while the password was hashed
     user = users.change(cn, changes)
     if user is None:
         raise no_user(cn)
@@ -1490,8 +1487,10 @@ def get_authkeys():
     username = request.query.getunicode('username')
     if username is None:
         raise ApiError(400, 'username is missing in the query: /authkeys?username=CN')
-    user = users.get(username, {'accountLocked': True})
-    keys = [] if user['accountLocked'] else user.get('sshPublicKeys', [])
+    user = users.get(username)
+    keys = []
+    if user is not None and not user['accountLocked']:
+        keys = user.get('sshPublicKeys', [])
     text = ''.join(f'{key}\n' for key in keys)
     return HTTPResponse(text, content_type='text/plain; charset=utf-8')
 
@@ -1502,9 +1501,9 @@ def get_authkeys():
 class CourseError(ApiError):
     """An error of this section, as its tutorial shows errors."""
 
-    def fields(self, message):
+    def fields(self):
         """Return the fields that say what is wrong."""
-        return {'error': message}
+        return {'error': self.message}
 
 
 START_COURSES = {
@@ -1546,7 +1545,8 @@ def create_course():
     sent = read_fields(JSON)
     if sent.get('code') in (None, ''):
         raise CourseError(400, 'course code must be provided')
-    course = check(sent, COURSE, COURSE, make_error=CourseError)
+    required = ['code', 'name', 'instructor']
+    course = check(sent, COURSE, required, make_error=CourseError)
     if not courses.add(course['code'], course):
         raise CourseError(409, 'This course code is in use')
     return HTTPResponse(status=201, Location=f'/courses/{course["code"]}')
@@ -1583,7 +1583,7 @@ def patch_course(code):
 
 def change_course(code, sent):
     """Change these fields of a course; raise 400 or 404."""
-    changes = check(sent, COURSE_CHANGES, (), ['code'], CourseError)
+    changes = check(sent, COURSE_CHANGES, ignored=['code'], make_error=CourseError)
     if courses.change(code, changes) is None:
         raise no_course()
     return HTTPResponse(status=204, Location=f'/courses/{code}')
@@ -1701,14 +1701,15 @@ class Query(NamedTuple):
     sort: list
     text: str
     wanted: dict
-    for_links: list  # the parts of the query that choose and sort, as they were sent
+    for_links: list  # the query without limit and offset, for links to other pages
 
 
 def list_page(collection, rules, show=None):
     """Return the pairs of key and item, as shown, that the query asks for; raise 400.
 
     rules are those of the fields, and show(key, item) returns an item as it is shown.
-    Sets X-Total-Count, and Link (RFC 8288), which says where the other pages are.
+    Sets X-Total-Count, and Link (RFC 8288), which says where the other pages are. The
+    route must return no HTTPResponse, as that would have other headers.
     """
     query = read_query(rules)
     stop = query.offset + query.limit
@@ -1801,7 +1802,7 @@ def find_pairs(pairs, query):
     """Return those pairs whose item has the wanted values, and the text somewhere."""
     found = []
     for key, item in pairs:
-        if has_values(item, query.wanted) and has_text(item, query.text.casefold()):
+        if has_values(item, query.wanted) and has_text(item, query.text):
             found.append((key, item))
     return found
 
@@ -1819,31 +1820,37 @@ def has_values(item, wanted):
 
 
 def has_text(item, text):
-    """Tell whether a text, in small letters, stands in one of an item's texts."""
+    """Tell whether a text, in large or small letters, stands in one of an item's."""
+    if not text:
+        return True
+    parts = []
     for value in item.values():
-        for part in value if isinstance(value, list) else [value]:
-            if isinstance(part, str) and text in part.casefold():
-                return True
-    return not text
+        parts.extend(value if isinstance(value, list) else [value])
+    for part in parts:
+        if isinstance(part, str) and text.casefold() in part.casefold():
+            return True
+    return False
 
 
 def sort_pairs(pairs, sort):
     """Return the pairs in this order; an item without the field comes first."""
-    # The last field first: sorted() leaves in place what is equal.
+    # The last field first, as sorted() keeps the order of items that are equal.
     for name in reversed(sort):
-        field = name.removeprefix('-')
-
-        def sort_key(pair, field=field):
-            value = pair[1].get(field)
-            return (value is not None, value)
-
+        sort_key = partial(value_for_sort, name.removeprefix('-'))
         pairs = sorted(pairs, key=sort_key, reverse=name.startswith('-'))
     return pairs
 
 
+def value_for_sort(field, pair):
+    """Return what to sort a pair of key and item by."""
+    value = pair[1].get(field)
+    return (value is not None, value)
+
+
 def make_links(query, total):
     """Return the value of Link: the first, previous, next and last page of a list."""
-    last = max(total - 1, 0) // query.limit * query.limit
+    pages = max(math.ceil(total / query.limit), 1)
+    last = (pages - 1) * query.limit
     offsets = {'first': 0}
     if query.offset > 0:
         offsets['prev'] = min(max(query.offset - query.limit, 0), last)
@@ -1876,8 +1883,8 @@ events_lock = threading.Lock()
 def refuse_too_many_sign_ins(name):
     """Raise 429 if too many sign-ins failed here in a minute.
 
-    For a name at an address that is RATE_LIMIT, for an address with all its names ten
-    times as many, as a whole school may be behind one address.
+    Too many are RATE_LIMIT of a name at an address, and ten times as many of an address
+    with all names, as a whole school may share it.
     """
     with events_lock:
         refuse_above(RATE_LIMIT, 'failed sign-ins', name)
@@ -1886,7 +1893,7 @@ def refuse_too_many_sign_ins(name):
 
 def count_failed_sign_in(name):
     """Count a failed sign-in, and log it; raise 429 if it is one too many."""
-    log.info('Refused to sign in %.80a from %s', name, request['REMOTE_ADDR'])
+    log.info('Refused to sign in %s from %s', ascii(name)[:80], request['REMOTE_ADDR'])
     with events_lock:
         refuse_above(RATE_LIMIT, 'failed sign-ins', name)
         refuse_above(10 * RATE_LIMIT, 'failed sign-ins')
@@ -1910,7 +1917,7 @@ def refuse_above(limit, kind, name=None):
         if is_mine and event.time > now - 60 and name in (None, event.name):
             times.append(event.time)
     if limit and len(times) >= limit:
-        # There is room again once the oldest of the last so many is a minute old.
+        # There is room again when the oldest of the last so many is a minute old.
         seconds = math.ceil(times[-limit] + 60 - now)
         message = f'Too many {kind}: please try again in {seconds} seconds'
         raise ApiError(429, message, {'Retry-After': str(seconds)})
@@ -1922,10 +1929,11 @@ def count_event(kind, name):
 
 
 class SpareThread:
-    """While work that takes long is inside "with", the server has one more thread.
+    """Gives the server one more thread while slow work runs in "with spare_thread:".
 
-    So the other requests do not have to wait for it. Another server than ours manages
-    its threads by itself; then this does nothing.
+    waitress answers requests in THREADS threads. Slow work waits for a script or a hash,
+    and if it kept one of these threads, other requests would have to wait as well. Under
+    a server other than waitress this does nothing.
     """
 
     def __init__(self):
@@ -1942,7 +1950,7 @@ class SpareThread:
         """Change the number of those inside, and the server's threads with it."""
         with self.lock:
             self.number += change
-            for server in servers:
+            for server in servers:  # none in the tests, and under another server
                 server.task_dispatcher.set_thread_count(THREADS + self.number)
 
 
@@ -1959,12 +1967,8 @@ class Places:
         self.patience = patience
 
     def __enter__(self):
-        if self.free.acquire(blocking=False):
+        if self.free.acquire(timeout=self.patience):
             return
-        if self.patience:
-            with spare_thread:
-                if self.free.acquire(timeout=self.patience):
-                    return
         headers = {'Retry-After': str(self.retry_after)}
         raise ApiError(503, f'Too many {self.what} at once: please try later', headers)
 
@@ -1974,7 +1978,8 @@ class Places:
 
 spare_thread = SpareThread()
 script_places = Places(2, 'scripts', retry_after=5)
-# Two at a time, as each takes memory. A hundred take about ten seconds.
+# Two hashes at a time, always in the same two threads, as a thread keeps the memory
+# that a hash takes. A hundred hashes take about ten seconds.
 hash_threads = ThreadPoolExecutor(2, 'hash')
 hash_places = Places(100, 'passwords', retry_after=10)
 
@@ -2065,37 +2070,39 @@ def allow_origin():
 
 # --- Database -------------------------------------------------------------------------
 
+# How long to wait in the database for a lock, in milliseconds. Those who read wait for
+# no change of an item, only for an ALTER TABLE and the like, which may take long.
+READ_PATIENCE = 2
+WRITE_PATIENCE = 1500
+
 POSTGRESQL_OPTIONS = {
     'connect_timeout': 3,  # seconds
     'tcp_user_timeout': 10_000,  # milliseconds
     'client_encoding': 'utf8',
-    'prepare_threshold': None,  # PgBouncer gives each transaction another connection
+    'prepare_threshold': None,  # as PgBouncer may change the connection in between
 }
-# For the transaction only, as the connection may be another's afterwards. Nobody waits
-# for a lock for long, and no process that stands still holds one for long.
-POSTGRESQL_LIMITS = (
-    "SET LOCAL lock_timeout = '1500ms'; "
-    "SET LOCAL idle_in_transaction_session_timeout = '10s'"
-)
+POOL_OPTIONS = {
+    'pool_size': 20,
+    'max_overflow': 0,
+    'pool_timeout': 1,  # seconds
+}
 
 
 def make_engine(url):
-    """Return the engine for a DATABASE_URL; end the program if it can't be used."""
+    """Return SQLAlchemy's engine for a URL; end the program if it can't be used."""
     try:
         url = sql.make_url(url)
-        backend = url.get_backend_name()
-    except sql.exc.ArgumentError:
-        backend = None
-    if backend == 'sqlite' and is_file(url):
-        return sql.create_engine(url, connect_args={'timeout': 1.5})
-    if backend == 'postgresql' and '@' not in (url.host or ''):
-        url = url.set(drivername='postgresql+psycopg')
+    except (sql.exc.ArgumentError, ValueError):
+        url = sql.URL.create('none')
+    if url.drivername == 'sqlite' and is_file(url):
+        options = {'timeout': WRITE_PATIENCE / 1000}
+        return sql.create_engine(url, connect_args=options, **POOL_OPTIONS)
+    if url.drivername in ('postgresql', 'postgresql+psycopg') and has_host(url):
         return sql.create_engine(
-            url,
+            url.set(drivername='postgresql+psycopg'),
             connect_args=POSTGRESQL_OPTIONS,
-            pool_pre_ping=True,
-            pool_timeout=1,
-            max_overflow=20,
+            pool_pre_ping=True,  # so that a connection which broke is replaced
+            **POOL_OPTIONS,
         )
     sys.exit(
         'DATABASE_URL must be a file or a PostgreSQL, as in sqlite:///api.db or '
@@ -2104,203 +2111,241 @@ def make_engine(url):
 
 
 def is_file(url):
-    """Tell whether an address of SQLite is that of a file, not of memory."""
-    return bool(url.database) and 'memory' not in f'{url.database} {url.query}'
+    """Tell whether SQLite keeps the data of a URL in a file, and not in memory."""
+    if url.query.get('mode') == 'memory':
+        return False
+    return bool(url.database) and ':memory:' not in url.database
+
+
+def has_host(url):
+    """Tell whether the host of a URL is one, and not the rest of a password with @."""
+    return '@' not in (url.host or '')
 
 
 @contextmanager
-def transaction():
-    """Give a connection with a transaction, which the end commits; raise 503."""
+def transaction(patience):
+    """Give a connection whose changes are stored at the end, all of them or none.
+
+    Whoever has to wait for a lock for longer, in milliseconds, gets an SQLAlchemyError.
+    """
+    with engine.begin() as connection:
+        if engine.dialect.name == 'postgresql':
+            # LOCAL is for this transaction: PgBouncer gives the next to another client.
+            # And a process that stands still must not keep its locks for ever.
+            connection.exec_driver_sql(
+                f'SET LOCAL lock_timeout = {patience}; '
+                "SET LOCAL idle_in_transaction_session_timeout = '10s'"
+            )
+        yield connection
+
+
+@contextmanager
+def database_errors():
+    """Turn an error of a database that can't be used now into 503."""
     try:
-        with engine.begin() as connection:
-            if engine.dialect.name == 'postgresql':
-                connection.exec_driver_sql(POSTGRESQL_LIMITS)
-            yield connection
-    except sql.exc.SQLAlchemyError as problem:
-        if not is_database_away(problem):
+        yield
+    except (sql.exc.SQLAlchemyError, engine.dialect.dbapi.Error) as problem:
+        if not is_away(problem):
             raise
-        log.info('Database: %a', str(problem.args[0]))
-        message = 'The database is away: please try later'
-        raise ApiError(503, message, {'Retry-After': '5'}) from problem
+        log.warning('Database: %a', str(problem))
+        message = 'The database is away or locked: please try later'
+        raise ApiError(503, message, {'Retry-After': '1'}) from None
 
 
-def is_database_away(problem):
-    """Tell whether an error is the database's, and not a fault in this file."""
-    faults = (
-        sql.exc.ProgrammingError,
-        sql.exc.IntegrityError,
-        sql.exc.DataError,
-        sql.exc.NotSupportedError,
-    )
-    if isinstance(problem, faults):
-        return False
-    if isinstance(problem, sql.exc.DBAPIError):
-        # What SQLite calls 1 is a mistake in the SQL.
-        return getattr(problem.orig, 'sqlite_errorcode', None) != 1
-    return isinstance(problem, sql.exc.TimeoutError)
+def is_away(problem):
+    """Tell whether an error is the database's, and not a mistake in this file."""
+    if isinstance(problem, sql.exc.TimeoutError):
+        return True  # for want of a connection
+    driver = engine.dialect.dbapi
+    error = getattr(problem, 'orig', problem)
+    kinds = (driver.OperationalError, driver.InterfaceError, driver.InternalError)
+    # SQLite calls a mistake in the SQL an OperationalError too, but its code is 1.
+    is_mistake = getattr(error, 'sqlite_errorcode', None) == 1
+    return isinstance(error, kinds) and not is_mistake
 
 
 class Table:
     """The place where a collection keeps its items in a table: a Memory for a database.
 
     A row of the table "locks" belongs to it. Whoever wants to write changes that row
-    first; the others, in other processes too, then wait until the transaction ends.
+    first; all others, in other processes too, then wait until the transaction ends.
+
+    Items are stored as JSON, and keys as in a URL, where "/" is "%2F". Both are ASCII,
+    so databases of every encoding take them.
     """
 
-    def __init__(self, name, items):
+    def __init__(self, name):
         self.name = name
-        metadata = sql.MetaData()
         self.rows = sql.Table(
             name,
             metadata,
-            sql.Column('number', sql.Integer, primary_key=True),  # for the order
+            sql.Column('number', long_number, primary_key=True),  # for the order
             sql.Column('key', sql.Text, unique=True, nullable=False),
-            sql.Column('item', sql.JSON, nullable=False),
-        )
-        self.locks = sql.Table(
-            'locks',
-            metadata,
-            sql.Column('name', sql.String(64), primary_key=True),
-            sql.Column('size', sql.Integer, nullable=False),
-            sql.Column('last_number', sql.Integer, nullable=False),
+            sql.Column('item', sql.Text, nullable=False),
         )
         self.find = sql.select(self.rows.c.item).where(
             self.rows.c.key == sql.bindparam('wanted')
         )
-        self.my_lock = self.locks.c.name == name
-        # Each that waits takes a thread and a connection, so only a few may wait.
-        self.writers = Places(1, f'changes of {name}', retry_after=1, patience=1)
-        self.readers = Places(3, f'questions for {name}', retry_after=1, patience=1)
-        self.create(metadata, items)
+        self.my_row = sql.update(locks).where(locks.c.name == name)
+        # Changes in this process wait for their turn here, and not in the database,
+        # where each would need a connection.
+        self.queue = Places(100, f'changes of {name}', retry_after=1)
+        self.turn = Places(1, f'changes of {name}', retry_after=1, patience=1)
 
-    def create(self, metadata, items):
-        """Make the table and store its first items, if no other process does."""
-        try:
-            with transaction() as connection:
-                self.create_once(connection, metadata, items)
-        except (ApiError, sql.exc.SQLAlchemyError):
-            # Another process may have been at it at the same moment, and is done now.
-            with transaction() as connection:
-                self.create_once(connection, metadata, items)
-
-    def create_once(self, connection, metadata, items):
-        """Make the table and store its first items, if there is none."""
-        metadata.create_all(connection)
+    def create(self, connection, items):
+        """Store the first items if the table is new; count what is in it."""
+        mine = sql.select(locks).where(locks.c.name == self.name)
         count = sql.select(sql.func.count()).select_from(self.rows)
-        mine = sql.select(self.locks).where(self.my_lock)
         if connection.execute(mine).first() is None:
-            row = {'name': self.name, 'size': 0, 'last_number': len(items)}
-            connection.execute(self.locks.insert().values(row))
-            for key, item in items.items():
-                connection.execute(self.rows.insert().values(key=key, item=item))
+            lock = {'name': self.name, 'size': 0, 'last_number': len(items)}
+            connection.execute(sql.insert(locks).values(lock))
+            if not connection.execute(count).scalar():
+                Rows(self, connection).update(items)
         # Somebody may have changed the table by hand.
+        self.lock(connection)
         size = connection.execute(count).scalar()
-        connection.execute(self.locks.update().where(self.my_lock).values(size=size))
+        connection.execute(self.my_row.values(size=size))
 
     @contextmanager
     def reading(self):
-        """Give a connection to one of a few threads; raise 503."""
-        with self.readers, transaction() as connection:
+        """Give a connection to read with; raise 503."""
+        with database_errors(), transaction(READ_PATIENCE) as connection:
             yield connection
 
     @contextmanager
     def writing(self):
         """Give the rows to one thread of all processes at a time; raise 503."""
-        with self.writers, transaction() as connection:
-            update = self.locks.update().where(self.my_lock)
-            hold = update.values(size=self.locks.c.size)
-            held = connection.execute(hold.returning(self.locks)).one()
-            rows = Rows(self, connection, held.size, held.last_number)
-            yield rows
-            if (rows.size, rows.last_number) != (held.size, held.last_number):
-                values = {'size': rows.size, 'last_number': rows.last_number}
-                connection.execute(update.values(values))
+        with (
+            self.queue,
+            spare_thread,
+            self.turn,
+            database_errors(),
+            transaction(WRITE_PATIENCE) as connection,
+        ):
+            self.lock(connection)
+            yield Rows(self, connection)
+
+    def lock(self, connection):
+        """Lock the table's row in "locks" until the transaction ends."""
+        # This changes nothing, but a row that is changed is locked.
+        connection.execute(self.my_row.values(size=locks.c.size))
 
     def __getitem__(self, key):
+        if engine.dialect.name == 'sqlite':
+            return self.read_sqlite(key)
         with self.reading() as connection:
             return self.read(connection, key)
 
+    def read_sqlite(self, key):
+        """Return an item; raise KeyError or 503.
+
+        Python's own driver takes a fifth of the time that SQLAlchemy takes with it.
+        """
+        find = f'SELECT item FROM {self.name} WHERE key = ?'
+        with database_errors(), closing(engine.raw_connection()) as connection:
+            row = connection.execute(find, [quote(key, safe='')]).fetchone()
+        if row is None:
+            raise KeyError(key)
+        return json.loads(row[0])
+
     def __len__(self):
         with self.reading() as connection:
-            size = sql.select(self.locks.c.size).where(self.my_lock)
-            return connection.execute(size).scalar()
+            return self.count(connection)
 
     def read(self, connection, key):
         """Return an item; raise KeyError."""
-        # PostgreSQL takes no text with this character.
-        found = None
-        if '\0' not in key:
-            found = connection.execute(self.find, {'wanted': key}).first()
-        if found is None:
+        row = connection.execute(self.find, {'wanted': quote(key, safe='')}).first()
+        if row is None:
             raise KeyError(key)
-        return found.item
+        return json.loads(row.item)
+
+    def count(self, connection):
+        """Return the number of items; it is kept, as counting a million takes long."""
+        size = sql.select(locks.c.size).where(locks.c.name == self.name)
+        return connection.execute(size).scalar()
 
     def page(self, start, stop):
         """Return the pairs of key and item from start to stop, the oldest first."""
         columns = sql.select(self.rows.c.key, self.rows.c.item)
         wanted = columns.order_by(self.rows.c.number).slice(start, stop)
         with self.reading() as connection:
-            return [(row.key, row.item) for row in connection.execute(wanted)]
+            pairs = connection.execute(wanted).all()
+        return [(unquote(key), json.loads(item)) for key, item in pairs]
 
 
 class Rows(MutableMapping):
-    """The items of a table, for who holds its lock, within one transaction."""
+    """The items of a table, for whoever holds its lock, within one transaction."""
 
-    def __init__(self, table, connection, size, last_number):
+    def __init__(self, table, connection):
         self.table = table
         self.connection = connection
-        self.size = size
-        self.last_number = last_number
 
     def __getitem__(self, key):
         return self.table.read(self.connection, key)
 
     def __setitem__(self, key, item):
         rows = self.table.rows
-        change = rows.update().where(rows.c.key == key).values(item=item)
-        if not self.connection.execute(change).rowcount:
-            self.connection.execute(rows.insert().values(key=key, item=item))
-            self.size += 1
+        values = {'key': quote(key, safe=''), 'item': json.dumps(item)}
+        update = sql.update(rows).where(rows.c.key == values['key']).values(values)
+        if not self.connection.execute(update).rowcount:
+            self.connection.execute(sql.insert(rows).values(values))
+            self.connection.execute(self.table.my_row.values(size=locks.c.size + 1))
 
     def __delitem__(self, key):
         rows = self.table.rows
-        if not self.connection.execute(rows.delete().where(rows.c.key == key)).rowcount:
+        delete = sql.delete(rows).where(rows.c.key == quote(key, safe=''))
+        if not self.connection.execute(delete).rowcount:
             raise KeyError(key)
-        self.size -= 1
+        self.connection.execute(self.table.my_row.values(size=locks.c.size - 1))
 
     def __iter__(self):
         rows = self.table.rows
         keys = sql.select(rows.c.key).order_by(rows.c.number)
-        return iter(self.connection.execute(keys).scalars().all())
+        return iter([unquote(key) for key in self.connection.execute(keys).scalars()])
 
     def __len__(self):
-        return self.size
+        return self.table.count(self.connection)
 
     def clear(self):
         """Remove all items at once."""
-        self.connection.execute(self.table.rows.delete())
-        self.size = 0
+        self.connection.execute(sql.delete(self.table.rows))
+        self.connection.execute(self.table.my_row.values(size=0))
 
     def next_number(self):
         """Return the next number; none is given twice."""
-        self.last_number += 1
-        return self.last_number
-
-
-def ping_database():
-    """Raise 503 if the database can't be reached."""
-    with transaction() as connection:
-        connection.exec_driver_sql('SELECT 1')
+        update = self.table.my_row.values(last_number=locks.c.last_number + 1)
+        return self.connection.execute(update.returning(locks.c.last_number)).scalar()
 
 
 def open_database():
     """Give each collection a table; end the program if the database can't be used."""
+    # One process at a time makes the tables. The number could be any other.
+    begin = 'SELECT pg_advisory_xact_lock(5000)'
     try:
-        for collection in collections:
-            collection.place = Table(collection.name, collection.place)
-    except ApiError as problem:
-        reason = str(problem.__cause__.args[0]).partition('\n')[0]
+        if engine.dialect.name == 'sqlite':
+            begin = 'BEGIN IMMEDIATE'
+            with transaction(WRITE_PATIENCE) as connection:
+                # From now on nobody who reads has to wait for those who write.
+                connection.exec_driver_sql('PRAGMA journal_mode = WAL')
+        tables = [Table(collection.name) for collection in collections]
+        with transaction(WRITE_PATIENCE) as connection:
+            connection.exec_driver_sql(begin)
+            metadata.create_all(connection)
+            for table, collection in zip(tables, collections):
+                table.create(connection, collection.place)
+    except sql.exc.SQLAlchemyError as problem:
+        reason = str(getattr(problem, 'orig', problem)).partition('\n')[0]
         sys.exit(f'DATABASE_URL can not be used: {reason}')
+    for table, collection in zip(tables, collections):
+        collection.place = table
+    # A server that now forks must not share connections.
+    engine.dispose()
+
+
+def ping_database():
+    """Raise 503 if the database can't be reached."""
+    with database_errors(), transaction(READ_PATIENCE) as connection:
+        connection.exec_driver_sql('SELECT 1')
 
 
 if DATABASE_URL:
@@ -2310,19 +2355,27 @@ if DATABASE_URL:
         engine = make_engine(DATABASE_URL)
     except ImportError as problem:
         sys.exit(f'{problem}: please run: pip install sqlalchemy "psycopg[binary]"')
+    metadata = sql.MetaData()
+    long_number = sql.BigInteger().with_variant(sql.Integer, 'sqlite')
+    locks = sql.Table(
+        'locks',
+        metadata,
+        sql.Column('name', sql.String(64), primary_key=True),
+        sql.Column('size', long_number, nullable=False),
+        sql.Column('last_number', long_number, nullable=False),
+    )
     open_database()
     health_checks.append(ping_database)
-    # SQLite then puts all into its one file.
+    # SQLite then puts all data into its one file.
     atexit.register(engine.dispose)
 
 # --- Server ---------------------------------------------------------------------------
 
-THREADS = 2  # more would only wait for each other; work that takes long adds its own
+THREADS = 2  # Python runs one at a time anyway; slow work adds its own (spare_thread)
 CLOCK = '%d/%b/%Y:%H:%M:%S %z'
 
 servers = []  # waitress's server, once main() has made it
-stopping = threading.Event()  # set once the process is to end
-log_lines = deque()  # of the access log, until flush_log() writes them
+log_lines = deque(maxlen=100_000)  # of the access log, until flush_log() writes them
 
 if TRUSTED_PROXY not in ('', '*'):
     try:
@@ -2345,17 +2398,19 @@ def get_health():
 def answer_and_log(environ, start_response):
     """Answer a request as app does, and log it in Common Log Format."""
     start = time.perf_counter()
-    environ['REMOTE_ADDR'] = clean_address(environ['REMOTE_ADDR'])
+    # Some proxies send [ADDRESS]:PORT. Quoted, as a proxy may send on anything.
+    address = environ['REMOTE_ADDR'].lstrip('[').partition(']')[0]
+    environ['REMOTE_ADDR'] = quote(address, safe=':%')
     # Quoted, as a line break would forge a line; no query, as it may hold a token.
     method = quote(environ['REQUEST_METHOD'])
     path = quote(environ['PATH_INFO'], encoding='latin-1')
     body = app(environ, start_response)
-    milliseconds = (time.perf_counter() - start) * 1000
+    took = (time.perf_counter() - start) * 1000
     log_lines.append(
         f'{environ["REMOTE_ADDR"]} - {quote(environ.get("REMOTE_USER", "-"))} '
         f'[{time.strftime(CLOCK)}] "{method} {path} {environ["SERVER_PROTOCOL"]}" '
         f'{response.status_code} {response.get_header("Content-Length", "-")} '
-        f'{milliseconds:.1f}ms'
+        f'{took:.1f}ms'
     )
     return body
 
@@ -2376,14 +2431,8 @@ def add_prefix():
         response.set_header('Link', links.replace('</', f'<{prefix}/'))
 
 
-def clean_address(text):
-    """Return the client's address without a port, which some proxies put behind it."""
-    found = re.fullmatch(r'\[?([\w.:%]+?)(\]:[0-9]+|\])?', text, re.ASCII)
-    return found[1] if found else 'unknown'
-
-
 def flush_log():
-    """Write the lines that have gathered: one by one would cost the requests more."""
+    """Write the lines that have gathered at once, which is faster than one by one."""
     lines = []
     while log_lines:
         lines.append(log_lines.popleft())
@@ -2476,15 +2525,16 @@ def explain_listen_error(problem):
 
 
 def raise_file_limit():
-    """Let the process open 4,096 files, if it may; return how many it may open."""
+    """Let the process open 4,096 files, if it may; return how many of them it may."""
     try:
         import resource
     except ImportError:  # Windows has no such limit
         return 4096
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    files = 4096 if most == resource.RLIM_INFINITY else min(most, 4096)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (files, most))
-    return files
+    files, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if files < 4096:
+        files = min(most, 4096)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (files, most))
+    return min(files, 4096)
 
 
 def main():
@@ -2511,6 +2561,8 @@ def main():
         listener.accepting = False
     finish(sockets)
     flush_log()
+    if not stopping.is_set():
+        sys.exit('The server has ended by itself')
 
 
 def stop(number, frame):
@@ -2521,15 +2573,13 @@ def stop(number, frame):
 def print_start(listeners):
     """Print where the service is, and the lines that the rooms have for the start."""
     port = next(one.effective_port for one in listeners if one.accepting)
-    host = {'0.0.0.0': '127.0.0.1', '::': '::1'}.get(HOST, HOST)
-    if ':' in host:
-        host = f'[{host}]'
+    host = HOST
+    if HOST == '0.0.0.0':
+        host = '127.0.0.1'
+    elif ':' in HOST:
+        host = '[::1]' if HOST == '::' else f'[{HOST}]'
     for line in start_lines:
         log.info(line.replace('{url}', f'http://{host}:{port}'))
-    for name in os.environ:
-        close = difflib.get_close_matches(name, setting_names, 1, cutoff=0.8)
-        if close and name not in setting_names:
-            log.warning('WARNING: %s is no setting; do you mean %s?', name, close[0])
 
 
 def finish(sockets):
