@@ -529,13 +529,13 @@ def right_requests():
 # --- The log --------------------------------------------------------------------------
 
 ACCESS = re.compile(
-    r'(unknown|[\d.a-f:]+) - [\w.-]+ \[\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\] '
+    r'[!#-~]+ - [\w.-]+ \[\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\] '
     r'"[!#-~]+ [!#-~]+ HTTP/1\.[01]" \d{3} (\d+|-) \d+\.\dms'
 )
 WAGES = (
     '192.0.2.1 - admin [25/Nov/2026:10:00:00 +0000] "GET /wages HTTP/1.1" 200 9 0.1ms'
 )
-OWN_LINES = ('Listening on', 'Docs:', 'A token:', 'Refused to sign in')
+OWN_LINES = ('Listening on', 'Docs:', 'A token:', 'WARNING: ', 'Refused to sign in')
 
 
 def forge_log_lines():

@@ -141,7 +141,7 @@ class Client:
 
     def send(self, method, path, **kwargs):
         """Return the answer to a request, be it a redirect or an error."""
-        return self.session.request(method, self.url + path, timeout=60,
+        return self.session.request(method, self.url + path, timeout=120,
                                     allow_redirects=False, **kwargs)
 
     def sign_in(self, account=ACCOUNT):
