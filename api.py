@@ -79,7 +79,7 @@ from functools import lru_cache, partial, wraps
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode
 
 if __name__ == '__main__':
     # Before the packages are imported, so that --help works without them.
@@ -215,6 +215,12 @@ def json_answer(value):
     return json.dumps(value)
 
 
+def get_header(name, default=''):
+    """Return a header of the request in latin-1, or default if there is none."""
+    # Bottle's request.get_header() raises an error for a header that is not UTF-8.
+    return request.get('HTTP_' + name.upper().replace('-', '_'), default)
+
+
 def sent_type():
     """Return the media type of the body, in small letters and without a charset."""
     return request.content_type.partition(';')[0].strip()
@@ -224,7 +230,7 @@ def read_text(*types):
     """Return the body, which must be of one of these types; raise 400, 413 or 415."""
     if sent_type() not in types:
         raise ApiError(415, f'Content-Type must be {" or ".join(types)}')
-    if request.get_header('Content-Encoding', 'identity').lower() != 'identity':
+    if get_header('Content-Encoding', 'identity').lower() != 'identity':
         raise ApiError(415, 'The body must be sent without a Content-Encoding')
     body = request.body.read(MAX_BODY + 1)
     if len(body) > MAX_BODY:
@@ -389,7 +395,7 @@ def parse_text(text, rule):
     That is the text, a number, true or false. If nothing fits, return the text.
     """
     values = [text]
-    if re.fullmatch(r'-?[0-9]{1,20}', text):
+    if re.fullmatch(r'-?(0|[1-9][0-9]{0,19})', text):
         values.append(int(text))
     if re.fullmatch(r'-?[0-9]{1,20}\.[0-9]{1,20}', text):
         values.append(float(text))
@@ -461,6 +467,14 @@ class Collection(MutableMapping):
     def page(self, start=0, stop=None):
         """Return the pairs of key and item from start to stop, the oldest first."""
         return self.place.page(start, stop)
+
+    def items(self):
+        """Return the pairs of key and item as they are at this moment."""
+        return dict(self.page()).items()
+
+    def values(self):
+        """Return the items as they are at this moment."""
+        return dict(self.page()).values()
 
     def put(self, key, item):
         """Store an item, in place of one with this key; return whether it is new."""
@@ -588,7 +602,7 @@ app.install(AuthPlugin())
 
 def bearer():
     """Return the name that the bearer token (RFC 6750) is good for; raise 401."""
-    scheme, _, token = request.get_header('Authorization', '').partition(' ')
+    scheme, _, token = get_header('Authorization').partition(' ')
     token = token.strip()
     if scheme.lower() != 'bearer' or not token:
         raise ApiError(
@@ -725,7 +739,7 @@ def read_sign_in(make_error=ApiError):
 def basic():
     """Return the name of who signs in by HTTP Basic (RFC 7617); raise 401, 429 ..."""
     # Not request.auth, which also believes what a server in front has found out.
-    given = bottle.parse_auth(request.get_header('Authorization', ''))
+    given = bottle.parse_auth(get_header('Authorization'))
     account = sign_in(*given) if given else None
     if account is None:
         raise ApiError(
@@ -740,7 +754,7 @@ def basic():
 def get_root():
     """Greet a program; send a browser on to the docs page, if the file has one."""
     has_docs = any(route.rule == '/docs' for route in app.routes)
-    if has_docs and 'text/html' in request.get_header('Accept', ''):
+    if has_docs and 'text/html' in get_header('Accept'):
         return HTTPResponse(status=302, Location='docs', vary='Accept')
     return HTTPResponse({'hello': 'world'}, vary='Accept')
 
@@ -854,6 +868,8 @@ def run_script(script, seconds):
 
     Raise ScriptError, or NoPowerShell, if it can't be started.
     """
+    if not script.is_file():
+        raise ScriptError(f'There is no file {script.name}')
     try:
         script.read_bytes()
     except OSError as problem:
@@ -1114,7 +1130,7 @@ api_keys = Collection('api_keys')  # the hash of each key by its owner's name
 
 def api_key():
     """Return the owner of the API key in the header api-key; raise 401 or 429."""
-    sent = request.get_header('api-key', '')
+    sent = get_header('api-key')
     owner = sent.rpartition('.')[0]
     if sent and secrets.compare_digest(hash_key(sent), api_keys.get(owner, '')):
         return owner
@@ -1324,15 +1340,16 @@ USER_QUERY['memberOfs'] = text_of(1, 200)
 USER_QUERY['sshPublicKeys'] = text_of(1, 4000)
 USER_QUERY['dn'] = text_of(1, 200)
 
-# The types of SSH public keys, and how many parts a key has (RFC 4253, 6.6).
+# The types of SSH public keys, and the parts of a key behind its type (RFC 4253, 6.6):
+# a text is the part itself, a number its length in bytes, None a part of any length.
 KEY_TYPES = {
-    'ssh-ed25519': 2,
-    'ssh-rsa': 3,
-    'ecdsa-sha2-nistp256': 3,
-    'ecdsa-sha2-nistp384': 3,
-    'ecdsa-sha2-nistp521': 3,
-    'sk-ssh-ed25519@openssh.com': 3,
-    'sk-ecdsa-sha2-nistp256@openssh.com': 4,
+    'ssh-ed25519': [32],
+    'ssh-rsa': [None, None],
+    'ecdsa-sha2-nistp256': ['nistp256', 65],
+    'ecdsa-sha2-nistp384': ['nistp384', 97],
+    'ecdsa-sha2-nistp521': ['nistp521', 133],
+    'sk-ssh-ed25519@openssh.com': [32, None],
+    'sk-ecdsa-sha2-nistp256@openssh.com': ['nistp256', 65, None],
 }
 
 users = Collection('users', START_USERS)
@@ -1394,11 +1411,23 @@ def find_key_problem(line):
         parts = split_key(base64.b64decode(rest.split(' ')[0], validate=True))
     except ValueError:
         return 'is not whole: please copy all of the .pub file'
-    if len(parts) != KEY_TYPES[key_type] or parts[0] != key_type.encode():
+    if not are_parts_of(parts, [key_type, *KEY_TYPES[key_type]]):
         return f'is not of the type that stands before it, {key_type}'
-    if key_type == 'ssh-rsa' and len(parts[2]) < 128:
+    if key_type == 'ssh-rsa' and int.from_bytes(parts[2], 'big').bit_length() < 1024:
         return 'must have 1024 bits or more'
     return None
+
+
+def are_parts_of(parts, expected):
+    """Tell whether the parts of a key are what KEY_TYPES says."""
+    if len(parts) != len(expected):
+        return False
+    for part, wanted in zip(parts, expected):
+        if isinstance(wanted, str) and part != wanted.encode():
+            return False
+        if isinstance(wanted, int) and len(part) != wanted:
+            return False
+    return True
 
 
 def split_key(key):
@@ -1484,10 +1513,9 @@ def delete_user(cn):
 @app.get('/authkeys')
 def get_authkeys():
     """Return a user's SSH public keys, a line each: sshd's AuthorizedKeysCommand."""
-    username = request.query.getunicode('username')
-    if username is None:
+    if 'username' not in request.query:
         raise ApiError(400, 'username is missing in the query: /authkeys?username=CN')
-    user = users.get(username)
+    user = users.get(request.query.getunicode('username', ''))
     keys = []
     if user is not None and not user['accountLocked']:
         keys = user.get('sshPublicKeys', [])
@@ -1674,23 +1702,28 @@ def send_file(content, name):
         'Cache-Control': 'no-cache',
         'Content-Security-Policy': PAGE_POLICY,
     }
-    known = read_etags('If-None-Match')
-    if etag in known or '*' in known:
-        return HTTPResponse(status=304, headers=headers)
     wanted = read_etags('If-Match')
     if wanted and etag not in wanted and '*' not in wanted:
         raise ApiError(412, 'The file is another one by now')
+    # Here a proxy may have put W/ before a tag, for "weak", as it compresses the file.
+    known = [tag.removeprefix('W/') for tag in read_etags('If-None-Match')]
+    if etag in known or '*' in known:
+        return HTTPResponse(status=304, headers=headers)
     headers['Content-Type'] = FILE_TYPES.get(Path(name).suffix, 'text/plain')
     return HTTPResponse(content, headers=headers)
 
 
 def read_etags(header):
-    """Return the entity tags of a header, without the W/ that a proxy may add."""
-    tags = request.get_header(header, '').split(',')
-    return [tag.strip().removeprefix('W/') for tag in tags if tag.strip()]
+    """Return the entity tags in a header."""
+    tags = get_header(header, '').split(',')
+    return [tag.strip() for tag in tags if tag.strip()]
 
 
 # --- Lists ----------------------------------------------------------------------------
+
+
+LIMIT = matching('[1-9][0-9]{0,2}|1000', 'a whole number from 1 to 1000')
+OFFSET = matching('0|[1-9][0-9]{0,8}', 'a whole number from 0 to 999999999')
 
 
 class Query(NamedTuple):
@@ -1739,6 +1772,7 @@ def shown_pairs(pairs, show):
 def read_query(rules):
     """Return the Query that was sent; raise 400 that names what is wrong."""
     known = ['limit', 'offset', 'sort', 'q', *rules]
+    names = ', '.join(known)
     limit = 100
     offset = 0
     sort = []
@@ -1748,16 +1782,15 @@ def read_query(rules):
     seen = set()
     for name, value in split_query():
         if name not in known:
-            names = ', '.join(known)
             raise ApiError(400, f'{name} is not known here; known are {names}')
         if name in seen and name != 'sort':
-            raise ApiError(400, f'{name} must not be there twice')
+            raise ApiError(400, f'{name} is there twice; known are {names}, each once')
         seen.add(name)
         if name == 'limit':
-            limit = read_parameter(name, value, whole_number(1, 1000))
+            limit = int(read_parameter(name, value, LIMIT))
             continue
         if name == 'offset':
-            offset = read_parameter(name, value, whole_number(0, 999_999_999))
+            offset = int(read_parameter(name, value, OFFSET))
             continue
         for_links.append((name, value))
         if name == 'sort':
@@ -1931,9 +1964,9 @@ def count_event(kind, name):
 class SpareThread:
     """Gives the server one more thread while slow work runs in "with spare_thread:".
 
-    waitress answers requests in THREADS threads. Slow work waits for a script or a hash,
-    and if it kept one of these threads, other requests would have to wait as well. Under
-    a server other than waitress this does nothing.
+    waitress answers requests in THREADS threads. Slow work waits for a script or a
+    hash, and if it kept one of these threads, other requests would have to wait as
+    well. Under a server other than waitress this does nothing.
     """
 
     def __init__(self):
@@ -2019,7 +2052,7 @@ def refuse_foreign_host():
     A page can give its own name this machine's address (DNS rebinding), and is then of
     the same origin as this service for the browser.
     """
-    host = request.get_header('Host', 'localhost')
+    host = get_header('Host', 'localhost')
     name = re.sub(r':[0-9]*$', '', host).lower()
     if name not in own_hosts:
         raise ApiError(
@@ -2042,15 +2075,15 @@ def refuse_foreign_page():
 
 def is_foreign_page():
     """Tell whether a page sent the request that is neither ours nor of CORS_ORIGIN."""
-    origin = request.get_header('Origin')
+    origin = get_header('Origin')
     if origin in CORS_ORIGIN:
         return False
-    site = request.get_header('Sec-Fetch-Site')
+    site = get_header('Sec-Fetch-Site')
     if site:
         return site not in ('same-origin', 'none')
     # Browsers send no Sec-Fetch-Site over plain HTTP to other machines.
     if origin:
-        return urlsplit(origin).netloc != request.get_header('Host')
+        return origin.partition('//')[2] != get_header('Host')
     return False
 
 
@@ -2061,7 +2094,7 @@ def allow_origin():
         return
     # Or a cache may give one page what it got for another.
     response.add_header('Vary', 'Origin')
-    origin = request.get_header('Origin')
+    origin = get_header('Origin')
     if origin in CORS_ORIGIN:
         response.set_header('Access-Control-Allow-Origin', origin)
         for name, value in CORS.items():
@@ -2070,8 +2103,8 @@ def allow_origin():
 
 # --- Database -------------------------------------------------------------------------
 
-# How long to wait in the database for a lock, in milliseconds. Those who read wait for
-# no change of an item, only for an ALTER TABLE and the like, which may take long.
+# How long to wait in the database for a lock, in milliseconds. Whoever reads waits for
+# no change of an item, but only for an ALTER TABLE and the like, which may take long.
 READ_PATIENCE = 2
 WRITE_PATIENCE = 1500
 
@@ -2081,11 +2114,16 @@ POSTGRESQL_OPTIONS = {
     'client_encoding': 'utf8',
     'prepare_threshold': None,  # as PgBouncer may change the connection in between
 }
-POOL_OPTIONS = {
+ENGINE_OPTIONS = {
     'pool_size': 20,
     'max_overflow': 0,
     'pool_timeout': 1,  # seconds
+    'hide_parameters': True,  # so that no error shows an item
 }
+WRONG_URL = (
+    'DATABASE_URL must be a file or a PostgreSQL, as in sqlite:///api.db or '
+    'postgresql://USER:PASSWORD@HOST/NAME (with %40 for an @ in the password)'
+)
 
 
 def make_engine(url):
@@ -2093,21 +2131,18 @@ def make_engine(url):
     try:
         url = sql.make_url(url)
     except (sql.exc.ArgumentError, ValueError):
-        url = sql.URL.create('none')
+        sys.exit(WRONG_URL)
     if url.drivername == 'sqlite' and is_file(url):
         options = {'timeout': WRITE_PATIENCE / 1000}
-        return sql.create_engine(url, connect_args=options, **POOL_OPTIONS)
+        return sql.create_engine(url, connect_args=options, **ENGINE_OPTIONS)
     if url.drivername in ('postgresql', 'postgresql+psycopg') and has_host(url):
         return sql.create_engine(
             url.set(drivername='postgresql+psycopg'),
             connect_args=POSTGRESQL_OPTIONS,
             pool_pre_ping=True,  # so that a connection which broke is replaced
-            **POOL_OPTIONS,
+            **ENGINE_OPTIONS,
         )
-    sys.exit(
-        'DATABASE_URL must be a file or a PostgreSQL, as in sqlite:///api.db or '
-        'postgresql://USER:PASSWORD@HOST/NAME (with %40 for an @ in the password)'
-    )
+    sys.exit(WRONG_URL)
 
 
 def is_file(url):
@@ -2147,7 +2182,7 @@ def database_errors():
     except (sql.exc.SQLAlchemyError, engine.dialect.dbapi.Error) as problem:
         if not is_away(problem):
             raise
-        log.warning('Database: %a', str(problem))
+        log.warning('Database: %a', reason(problem))
         message = 'The database is away or locked: please try later'
         raise ApiError(503, message, {'Retry-After': '1'}) from None
 
@@ -2164,11 +2199,42 @@ def is_away(problem):
     return isinstance(error, kinds) and not is_mistake
 
 
+def reason(problem):
+    """Return the first line of what the driver or SQLAlchemy says of an error."""
+    return str(getattr(problem, 'orig', problem)).partition('\n')[0]
+
+
+class Turn:
+    """Lets one thread of this process at a time change a table: "with turn:".
+
+    The others would otherwise wait in the database, each with a connection.
+    """
+
+    def __init__(self, name):
+        self.lock = threading.Lock()
+        self.name = name
+        self.places = Places(100, f'changes of {name}', retry_after=1)
+
+    def __enter__(self):
+        # Most changes take milliseconds, and to start a spare thread takes as long.
+        if self.lock.acquire(timeout=0.01):
+            return
+        with self.places, spare_thread:
+            if self.lock.acquire(timeout=1):
+                return
+        message = f'Changing {self.name} takes long: please try later'
+        raise ApiError(503, message, {'Retry-After': '1'})
+
+    def __exit__(self, *exception):
+        self.lock.release()
+
+
 class Table:
     """The place where a collection keeps its items in a table: a Memory for a database.
 
     A row of the table "locks" belongs to it. Whoever wants to write changes that row
     first; all others, in other processes too, then wait until the transaction ends.
+    The row also has the number of items, and the last number given to one.
 
     Items are stored as JSON, and keys as in a URL, where "/" is "%2F". Both are ASCII,
     so databases of every encoding take them.
@@ -2187,16 +2253,12 @@ class Table:
             self.rows.c.key == sql.bindparam('wanted')
         )
         self.my_row = sql.update(locks).where(locks.c.name == name)
-        # Changes in this process wait for their turn here, and not in the database,
-        # where each would need a connection.
-        self.queue = Places(100, f'changes of {name}', retry_after=1)
-        self.turn = Places(1, f'changes of {name}', retry_after=1, patience=1)
+        self.turn = Turn(name)
 
     def create(self, connection, items):
         """Store the first items if the table is new; count what is in it."""
-        mine = sql.select(locks).where(locks.c.name == self.name)
         count = sql.select(sql.func.count()).select_from(self.rows)
-        if connection.execute(mine).first() is None:
+        if self.counts(connection) is None:
             lock = {'name': self.name, 'size': 0, 'last_number': len(items)}
             connection.execute(sql.insert(locks).values(lock))
             if not connection.execute(count).scalar():
@@ -2215,20 +2277,16 @@ class Table:
     @contextmanager
     def writing(self):
         """Give the rows to one thread of all processes at a time; raise 503."""
-        with (
-            self.queue,
-            spare_thread,
-            self.turn,
-            database_errors(),
-            transaction(WRITE_PATIENCE) as connection,
-        ):
+        with self.turn, database_errors(), transaction(WRITE_PATIENCE) as connection:
             self.lock(connection)
             yield Rows(self, connection)
 
     def lock(self, connection):
         """Lock the table's row in "locks" until the transaction ends."""
         # This changes nothing, but a row that is changed is locked.
-        connection.execute(self.my_row.values(size=locks.c.size))
+        changed = connection.execute(self.my_row.values(size=locks.c.size))
+        if not changed.rowcount:
+            raise RuntimeError(f'The row of {self.name} in "locks" is gone: restart me')
 
     def __getitem__(self, key):
         if engine.dialect.name == 'sqlite':
@@ -2241,7 +2299,7 @@ class Table:
 
         Python's own driver takes a fifth of the time that SQLAlchemy takes with it.
         """
-        find = f'SELECT item FROM {self.name} WHERE key = ?'
+        find = f'SELECT item FROM "{self.name}" WHERE key = ?'
         with database_errors(), closing(engine.raw_connection()) as connection:
             row = connection.execute(find, [quote(key, safe='')]).fetchone()
         if row is None:
@@ -2250,7 +2308,7 @@ class Table:
 
     def __len__(self):
         with self.reading() as connection:
-            return self.count(connection)
+            return self.counts(connection).size
 
     def read(self, connection, key):
         """Return an item; raise KeyError."""
@@ -2259,10 +2317,13 @@ class Table:
             raise KeyError(key)
         return json.loads(row.item)
 
-    def count(self, connection):
-        """Return the number of items; it is kept, as counting a million takes long."""
-        size = sql.select(locks.c.size).where(locks.c.name == self.name)
-        return connection.execute(size).scalar()
+    def counts(self, connection):
+        """Return the table's row in "locks", or None if it has none.
+
+        Its size is the number of items, as counting a million would take long.
+        """
+        mine = sql.select(locks).where(locks.c.name == self.name)
+        return connection.execute(mine).first()
 
     def page(self, start, stop):
         """Return the pairs of key and item from start to stop, the oldest first."""
@@ -2304,7 +2365,7 @@ class Rows(MutableMapping):
         return iter([unquote(key) for key in self.connection.execute(keys).scalars()])
 
     def __len__(self):
-        return self.table.count(self.connection)
+        return self.table.counts(self.connection).size
 
     def clear(self):
         """Remove all items at once."""
@@ -2314,7 +2375,8 @@ class Rows(MutableMapping):
     def next_number(self):
         """Return the next number; none is given twice."""
         update = self.table.my_row.values(last_number=locks.c.last_number + 1)
-        return self.connection.execute(update.returning(locks.c.last_number)).scalar()
+        self.connection.execute(update)
+        return self.table.counts(self.connection).last_number
 
 
 def open_database():
@@ -2334,8 +2396,7 @@ def open_database():
             for table, collection in zip(tables, collections):
                 table.create(connection, collection.place)
     except sql.exc.SQLAlchemyError as problem:
-        reason = str(getattr(problem, 'orig', problem)).partition('\n')[0]
-        sys.exit(f'DATABASE_URL can not be used: {reason}')
+        sys.exit(f'DATABASE_URL can not be used: {reason(problem)}')
     for table, collection in zip(tables, collections):
         collection.place = table
     # A server that now forks must not share connections.
@@ -2400,7 +2461,7 @@ def answer_and_log(environ, start_response):
     start = time.perf_counter()
     # Some proxies send [ADDRESS]:PORT. Quoted, as a proxy may send on anything.
     address = environ['REMOTE_ADDR'].lstrip('[').partition(']')[0]
-    environ['REMOTE_ADDR'] = quote(address, safe=':%')
+    environ['REMOTE_ADDR'] = quote(address, safe=':%') or '-'
     # Quoted, as a line break would forge a line; no query, as it may hold a token.
     method = quote(environ['REQUEST_METHOD'])
     path = quote(environ['PATH_INFO'], encoding='latin-1')
@@ -2420,10 +2481,10 @@ def add_prefix():
     """Put the path prefix that a proxy has taken away before the paths in headers."""
     if not TRUSTED_PROXY:
         return
-    prefix = request.get_header('X-Forwarded-Prefix', '').rstrip('/')
+    prefix = get_header('X-Forwarded-Prefix').rstrip('/')
     if not re.fullmatch(r'(/[\w.~-]+)+', prefix, re.ASCII):
         return
-    location = response.get_header('Location', '')
+    location = response.get_header('Location')
     if location.startswith('/'):
         response.set_header('Location', prefix + location)
     links = response.get_header('Link')
