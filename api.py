@@ -7,6 +7,7 @@
 #     "waitress==3.0.2",
 # ]
 # ///
+# "uv run api.py" reads the lines above; pip reads requirements.txt.
 """One-File API: the REST APIs of five tutorials in one file, made to be copied.
 
 "python api.py" serves on http://127.0.0.1:5000 until Ctrl-C. The rooms of this file:
@@ -28,6 +29,9 @@
     Browsers      what pages of other origins may do                  skip at first
     Database      SQLite or PostgreSQL in place of dicts              skip at first
     Server        health, the log, the start and the stop             skip at first
+
+To make a service of your own, copy the file, keep the rooms to copy that you want, and
+delete the other ones of these. Database can go too; all the other rooms are needed.
 
 The environment may set:
 
@@ -152,6 +156,9 @@ start_lines = ['Listening on {url} (Ctrl-C ends it)']
 # Functions that raise 503 if something is away that the service needs.
 health_checks = []
 stopping = threading.Event()  # set once the process is to end
+# Threads that answer requests: Python runs one at a time anyway, and slow work adds its
+# own with spare_thread.
+THREADS = 2
 
 
 class ApiError(HTTPResponse):
@@ -179,6 +186,7 @@ class Api(bottle.Bottle):
             # An answer with 500 has lost the headers that these hooks have set.
             self.trigger_hook('after_request')
         if error.status_code == 405:
+            # No route has OPTIONS, so each request with it comes here.
             methods = error.headers['Allow'].split(',')
             if 'GET' in methods:
                 methods.append('HEAD')
@@ -301,7 +309,7 @@ def read_fields(*types):
 def check(fields, rules, required=(), ignored=(), make_error=ApiError):
     """Return the fields if they keep the rules; raise 400 that names the first bad one.
 
-    ignored names fields that may be sent, as GET shows them, and are left out.
+    ignored are fields that GET shows, so a client may send them back; they are dropped.
     """
     for name in fields:
         if name not in rules and name not in ignored:
@@ -341,7 +349,8 @@ def matching(pattern, wording):
 
 
 def identifier(most, marks='._-'):
-    """Return the rule for an id in a path, which "." and ".." can't be."""
+    """Return the rule for an id in a path; "." and ".." are none."""
+    # (?!...) leaves them out, as clients take them for "here" and "one up".
     pattern = rf'(?!\.\.?$)[A-Za-z0-9{re.escape(marks)}]{{1,{most}}}'
     return matching(pattern, f'1 to {most} of letters, digits and {" ".join(marks)}')
 
@@ -433,6 +442,9 @@ class Memory(UserDict):
         """Return the pairs of key and item from start to stop, the oldest first."""
         with self.lock:
             return list(islice(self.data.items(), start, stop))
+
+
+collections = []  # every collection; the room Database gives each a table
 
 
 class Collection(MutableMapping):
@@ -542,14 +554,12 @@ class Collection(MutableMapping):
             items.clear()
 
 
-collections = []  # every collection; the database finds them here
-
 # --- Sign-in --------------------------------------------------------------------------
 
 TOKEN_SECONDS = 30 * 60
 SCRYPT = {'n': 2**13, 'r': 8, 'p': 10}  # 8 MiB; the least that OWASP advises
 REALM = 'realm="One-File API"'
-# Another password makes another version, and that ends the tokens of the old one.
+# The version changes with the password, so a new password ends the old tokens.
 demo_version = hmac.new(SECRET_KEY.encode(), API_PASSWORD.encode(), 'sha256')
 DEMO = {
     'cn': API_USERNAME,
@@ -585,6 +595,10 @@ class AuthPlugin:
 
     def apply(self, callback, route):
         """Return a route's function, with its auth function called before it."""
+        unknown = set(route.config) - set(app.config) - {'auth'}
+        if unknown:
+            # Or a route with auht=admin would be open to everybody.
+            raise TypeError(f'{route.rule}: there is no option {unknown.pop()}')
         if 'auth' not in route.config:
             return callback
         find_caller = route.config['auth']
@@ -650,11 +664,11 @@ def make_token(account):
     return jwt.encode(claims, SECRET_KEY, algorithm='HS256')
 
 
-# To check a signature takes longer than all the rest of a request.
+# Kept, as this takes longer than all the rest of a request. Errors are not kept.
 @lru_cache(1000)
 def check_signature(token):
     """Return the claims of a token that we signed; raise jwt.InvalidTokenError."""
-    # Not the algorithm that the token names; and without exp it would never end.
+    # Only HS256, whatever the token names. A token without exp would be good for ever.
     # iat is not looked at, as another machine's clock may be a little ahead of ours.
     options = {'require': ['exp', 'sub'], 'verify_iat': False}
     return jwt.decode(token, SECRET_KEY, algorithms=['HS256'], options=options)
@@ -669,7 +683,8 @@ def read_token(token):
     # Again, as the claims may be some that lru_cache has kept.
     if int(claims['exp']) <= time.time():
         return None
-    # A token of the demo account that was signed elsewhere may lack the version.
+    # Another program that knows SECRET_KEY may sign tokens for the demo account without
+    # the version. No other account ever has this default.
     account = find_account(claims['sub'])
     version = claims.get('password_version', DEMO['password_version'])
     if not account or version != account.get('password_version'):
@@ -702,7 +717,8 @@ def is_right_password(account, password):
 
 def hash_password(password, salt):
     """Return the hash of a password, in hex; raise 503 if too many are waiting."""
-    # See Limits: a hundred may wait, and the server has a thread more for each.
+    # All three are made in Limits: a hundred may wait here, the server has a thread more
+    # for each of them, and two threads do nothing but hash.
     with hash_places, spare_thread:
         return hash_threads.submit(scrypt, password, salt).result()
 
@@ -770,8 +786,8 @@ def get_hello_world():
 MAX_OUTPUT = 1024 * 1024  # bytes of what the script writes to stdout, and to stderr
 SCRIPT = Path(__file__).with_name('script.ps1')
 POWERSHELL = 'powershell' if os.name == 'nt' else 'pwsh'
-# What the script must not see, as what it writes is sent to the client. Add your own.
-SECRETS = ['SECRET_KEY', 'API_USERNAME', 'API_PASSWORD', 'DATABASE_URL']
+# Not in the script's environment, so that it does not show them by mistake. Add yours.
+SECRETS = ['SECRET_KEY', 'API_USERNAME', 'API_PASSWORD', 'DATABASE_URL', 'PGPASSWORD']
 
 # For the start; a password that is a secret is not shown.
 shown_password = API_PASSWORD if API_PASSWORD == DEMO_PASSWORD else '$API_PASSWORD'
@@ -812,14 +828,14 @@ def post_token():
 def add_oauth_fields(problem):
     """Add to an error the fields that OAuth clients read (RFC 6749, 5.2)."""
     names = {
-        401: 'invalid_grant',
+        401: 'invalid_grant',  # the RFC has 400; here each failed sign-in is 401
         429: 'temporarily_unavailable',
         503: 'temporarily_unavailable',
     }
     fields = {
         'message': problem.message,
         'error': names.get(problem.status_code, 'invalid_request'),
-        # The RFC allows printable ASCII here, but neither " nor \\.
+        # The RFC allows printable ASCII here, without quotation mark and backslash.
         'error_description': re.sub(r'[^ !#-\[\]-~]', "'", problem.message),
     }
     problem.body = json.dumps(fields)
@@ -1062,7 +1078,7 @@ def delete_film(film_id):
 
 
 class RecordError(ApiError):
-    """An error of this section, whose answers all have a status."""
+    """An error that this section itself raises: its JSON has a status too."""
 
     def fields(self):
         """Return the fields that say what is wrong."""
@@ -1222,6 +1238,7 @@ def list_records():
 @app.post('/api/create', auth=api_key)
 def create_record():
     """Add a record under the next number."""
+    # The fields of RECORD are parameters of new_record().
     record = new_record(request['REMOTE_USER'], **read_record())
     record_id = records.add_numbered(record)
     answer = {
@@ -1341,7 +1358,7 @@ USER_QUERY['sshPublicKeys'] = text_of(1, 4000)
 USER_QUERY['dn'] = text_of(1, 200)
 
 # The types of SSH public keys, and the parts of a key behind its type (RFC 4253, 6.6):
-# a text is the part itself, a number its length in bytes, None a part of any length.
+# 'nistp256' is this very text, 32 is any 32 bytes, None is any length.
 KEY_TYPES = {
     'ssh-ed25519': [32],
     'ssh-rsa': [None, None],
@@ -1484,7 +1501,7 @@ def put_user(cn):
 
 @app.patch('/users/<cn>', auth=bearer)
 def patch_user(cn):
-    """Do the same; a user may change his own password. Raise 403 or 404."""
+    """Change fields, as PUT does; users may change their own password. Raise 403."""
     fields = read_fields(JSON)
     if cn == request['REMOTE_USER'] and set(fields) == {'password'}:
         return change_user(cn, fields, bearer)
@@ -1512,7 +1529,7 @@ def delete_user(cn):
 
 @app.get('/authkeys')
 def get_authkeys():
-    """Return a user's SSH public keys, a line each: sshd's AuthorizedKeysCommand."""
+    """Return a user's SSH public keys, to anybody: sshd's AuthorizedKeysCommand."""
     if 'username' not in request.query:
         raise ApiError(400, 'username is missing in the query: /authkeys?username=CN')
     user = users.get(request.query.getunicode('username', ''))
@@ -1527,7 +1544,7 @@ def get_authkeys():
 
 
 class CourseError(ApiError):
-    """An error of this section, as its tutorial shows errors."""
+    """An error that this section itself raises: it has "error" and no "message"."""
 
     def fields(self):
         """Return the fields that say what is wrong."""
@@ -1551,7 +1568,7 @@ COURSE = {
     'name': text_of(1, 120),
     'instructor': text_of(1, 120),
 }
-COURSE_CHANGES = {'name': text_of(1, 120), 'instructor': text_of(1, 120)}
+COURSE_CHANGES = {'name': COURSE['name'], 'instructor': COURSE['instructor']}
 
 courses = Collection('courses', START_COURSES)
 
@@ -1866,7 +1883,7 @@ def has_text(item, text):
 
 
 def sort_pairs(pairs, sort):
-    """Return the pairs in this order; an item without the field comes first."""
+    """Return the pairs in this order; a missing value is less than any other."""
     # The last field first, as sorted() keeps the order of items that are equal.
     for name in reversed(sort):
         sort_key = partial(value_for_sort, name.removeprefix('-'))
@@ -1920,16 +1937,20 @@ def refuse_too_many_sign_ins(name):
     with all names, as a whole school may share it.
     """
     with events_lock:
-        refuse_above(RATE_LIMIT, 'failed sign-ins', name)
-        refuse_above(10 * RATE_LIMIT, 'failed sign-ins')
+        refuse_failed_sign_ins(name)
+
+
+def refuse_failed_sign_ins(name):
+    """Raise 429 if it is time; to be called with the lock."""
+    refuse_above(RATE_LIMIT, 'failed sign-ins', name)
+    refuse_above(10 * RATE_LIMIT, 'failed sign-ins')
 
 
 def count_failed_sign_in(name):
     """Count a failed sign-in, and log it; raise 429 if it is one too many."""
     log.info('Refused to sign in %s from %s', ascii(name)[:80], request['REMOTE_ADDR'])
     with events_lock:
-        refuse_above(RATE_LIMIT, 'failed sign-ins', name)
-        refuse_above(10 * RATE_LIMIT, 'failed sign-ins')
+        refuse_failed_sign_ins(name)
         count_event('failed sign-ins', name)
 
 
@@ -1982,25 +2003,25 @@ class SpareThread:
     def change_number(self, change):
         """Change the number of those inside, and the server's threads with it."""
         with self.lock:
-            self.number += change
+            number = self.number + change
             for server in servers:  # none in the tests, and under another server
-                server.task_dispatcher.set_thread_count(THREADS + self.number)
+                server.task_dispatcher.set_thread_count(THREADS + number)
+            self.number = number
 
 
 class Places:
     """A number of places for work that takes long: "with places:" takes one.
 
-    Who finds none free, after some seconds of patience, gets 503 with Retry-After.
+    Whoever finds none free gets 503, with a Retry-After of so many seconds.
     """
 
-    def __init__(self, number, what, retry_after, patience=0):
+    def __init__(self, number, what, retry_after):
         self.free = threading.BoundedSemaphore(number)
         self.what = what
         self.retry_after = retry_after
-        self.patience = patience
 
     def __enter__(self):
-        if self.free.acquire(timeout=self.patience):
+        if self.free.acquire(blocking=False):
             return
         headers = {'Retry-After': str(self.retry_after)}
         raise ApiError(503, f'Too many {self.what} at once: please try later', headers)
@@ -2133,7 +2154,7 @@ def make_engine(url):
     except (sql.exc.ArgumentError, ValueError):
         sys.exit(WRONG_URL)
     if url.drivername == 'sqlite' and is_file(url):
-        options = {'timeout': WRITE_PATIENCE / 1000}
+        options = {'timeout': 0.02}  # seconds; sqlite_execute() waits longer
         return sql.create_engine(url, connect_args=options, **ENGINE_OPTIONS)
     if url.drivername in ('postgresql', 'postgresql+psycopg') and has_host(url):
         return sql.create_engine(
@@ -2172,6 +2193,23 @@ def transaction(patience):
                 "SET LOCAL idle_in_transaction_session_timeout = '10s'"
             )
         yield connection
+
+
+def sqlite_execute(connection, statement):
+    """Execute a statement once SQLite is not locked; raise SQLAlchemyError.
+
+    SQLite could wait as long by itself, but would look only ten times a second, while
+    other processes that write much take the lock again and again.
+    """
+    end = time.monotonic() + WRITE_PATIENCE / 1000
+    while True:
+        try:
+            connection.exec_driver_sql(statement)
+            return
+        except sql.exc.OperationalError:
+            if time.monotonic() > end:
+                raise
+        time.sleep(0.002)
 
 
 @contextmanager
@@ -2254,6 +2292,8 @@ class Table:
         )
         self.my_row = sql.update(locks).where(locks.c.name == name)
         self.turn = Turn(name)
+        if engine.dialect.name == 'sqlite':
+            self.turn = sqlite_turn  # as it lets only one write at a time
 
     def create(self, connection, items):
         """Store the first items if the table is new; count what is in it."""
@@ -2264,7 +2304,7 @@ class Table:
             if not connection.execute(count).scalar():
                 Rows(self, connection).update(items)
         # Somebody may have changed the table by hand.
-        self.lock(connection)
+        self.lock_row(connection)
         size = connection.execute(count).scalar()
         connection.execute(self.my_row.values(size=size))
 
@@ -2278,10 +2318,12 @@ class Table:
     def writing(self):
         """Give the rows to one thread of all processes at a time; raise 503."""
         with self.turn, database_errors(), transaction(WRITE_PATIENCE) as connection:
-            self.lock(connection)
+            if engine.dialect.name == 'sqlite':
+                sqlite_execute(connection, 'BEGIN IMMEDIATE')
+            self.lock_row(connection)
             yield Rows(self, connection)
 
-    def lock(self, connection):
+    def lock_row(self, connection):
         """Lock the table's row in "locks" until the transaction ends."""
         # This changes nothing, but a row that is changed is locked.
         changed = connection.execute(self.my_row.values(size=locks.c.size))
@@ -2379,19 +2421,25 @@ class Rows(MutableMapping):
         return self.table.counts(self.connection).last_number
 
 
+def begin_creating(connection):
+    """Let no other process make tables until the transaction ends."""
+    if engine.dialect.name == 'sqlite':
+        sqlite_execute(connection, 'BEGIN IMMEDIATE')
+    else:
+        # The number could be any other.
+        connection.exec_driver_sql('SELECT pg_advisory_xact_lock(5000)')
+
+
 def open_database():
     """Give each collection a table; end the program if the database can't be used."""
-    # One process at a time makes the tables. The number could be any other.
-    begin = 'SELECT pg_advisory_xact_lock(5000)'
+    tables = [Table(collection.name) for collection in collections]
     try:
         if engine.dialect.name == 'sqlite':
-            begin = 'BEGIN IMMEDIATE'
             with transaction(WRITE_PATIENCE) as connection:
                 # From now on nobody who reads has to wait for those who write.
-                connection.exec_driver_sql('PRAGMA journal_mode = WAL')
-        tables = [Table(collection.name) for collection in collections]
+                sqlite_execute(connection, 'PRAGMA journal_mode = WAL')
         with transaction(WRITE_PATIENCE) as connection:
-            connection.exec_driver_sql(begin)
+            begin_creating(connection)
             metadata.create_all(connection)
             for table, collection in zip(tables, collections):
                 table.create(connection, collection.place)
@@ -2410,6 +2458,7 @@ def ping_database():
 
 
 if DATABASE_URL:
+    THREADS = 8  # as some wait for the database
     try:
         import sqlalchemy as sql
 
@@ -2425,6 +2474,7 @@ if DATABASE_URL:
         sql.Column('size', long_number, nullable=False),
         sql.Column('last_number', long_number, nullable=False),
     )
+    sqlite_turn = Turn('anything')
     open_database()
     health_checks.append(ping_database)
     # SQLite then puts all data into its one file.
@@ -2432,7 +2482,6 @@ if DATABASE_URL:
 
 # --- Server ---------------------------------------------------------------------------
 
-THREADS = 2  # Python runs one at a time anyway; slow work adds its own (spare_thread)
 CLOCK = '%d/%b/%Y:%H:%M:%S %z'
 
 servers = []  # waitress's server, once main() has made it
@@ -2459,7 +2508,8 @@ def get_health():
 def answer_and_log(environ, start_response):
     """Answer a request as app does, and log it in Common Log Format."""
     start = time.perf_counter()
-    # Some proxies send [ADDRESS]:PORT. Quoted, as a proxy may send on anything.
+    # "[::1]:4711", as some proxies send it, becomes "::1". Quoted, as a line break or a
+    # blank would forge the log.
     address = environ['REMOTE_ADDR'].lstrip('[').partition(']')[0]
     environ['REMOTE_ADDR'] = quote(address, safe=':%') or '-'
     # Quoted, as a line break would forge a line; no query, as it may hold a token.
@@ -2484,7 +2534,7 @@ def add_prefix():
     prefix = get_header('X-Forwarded-Prefix').rstrip('/')
     if not re.fullmatch(r'(/[\w.~-]+)+', prefix, re.ASCII):
         return
-    location = response.get_header('Location')
+    location = response.get_header('Location', '')
     if location.startswith('/'):
         response.set_header('Location', prefix + location)
     links = response.get_header('Link')
@@ -2498,7 +2548,8 @@ def flush_log():
     while log_lines:
         lines.append(log_lines.popleft())
     if lines:
-        print('\n'.join(lines), flush=True)
+        with suppress(OSError):  # a full disk must not end the service
+            print('\n'.join(lines), flush=True)
 
 
 class Task(WSGITask):
@@ -2518,8 +2569,8 @@ class Task(WSGITask):
 class Channel(HTTPChannel):
     """A client's connection. Waitress calls service() in a thread for each request.
 
-    A client that sends many requests and never reads the answers would hold its thread
-    for ever. So if more than three wait, the first one is answered and the others not.
+    If a client has sent more than three requests ahead, only the first is answered, and
+    the connection closed: one that never reads would hold a thread for ever.
     """
 
     task_class = Task

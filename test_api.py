@@ -2688,6 +2688,31 @@ class Browsers(Case):
         super().setUp()
         self.patch(CORS_ORIGIN=['https://a.example', 'http://b:80'])
 
+    def test_prefix_of_a_trusted_proxy_stands_before_paths(self):
+        prefix = {'X-Forwarded-Prefix': '/myapp'}
+        self.patch(TRUSTED_PROXY='127.0.0.1')
+        for path, status in [('/health', 200), ('/nowhere', 404), ('/', 200)]:
+            with self.subTest(path=path):
+                self.app.get(path, headers=prefix, status=status)
+        answer = self.app.get('/films?limit=1', headers=prefix)
+        link = answer.headers['Link']
+        self.assertIn('</myapp/films?limit=1&offset=1>; rel="next"', link)
+        answer = self.app.post_json('/films', DUNE, headers=prefix)
+        self.assertEqual(answer.headers['Location'], '/myapp/films/3')
+
+    def test_prefix_that_is_no_path_or_not_trusted_is_not_taken(self):
+        for trusted, prefix in [
+            ('', '/myapp'),
+            ('127.0.0.1', 'myapp'),
+            ('127.0.0.1', '//evil.example'),
+            ('127.0.0.1', '/a>; rel="next"'),
+        ]:
+            with self.subTest(trusted=trusted, prefix=prefix):
+                self.patch(TRUSTED_PROXY=trusted)
+                headers = {'X-Forwarded-Prefix': prefix}
+                link = self.app.get('/films', headers=headers).headers['Link']
+                self.assertTrue(link.startswith('</films?'), link)
+
     def cors(self, answer):
         """Return the names of the headers of CORS that an answer has."""
         return [name for name in answer.headers if 'Access-Control' in name]
