@@ -717,8 +717,8 @@ def is_right_password(account, password):
 
 def hash_password(password, salt):
     """Return the hash of a password, in hex; raise 503 if too many are waiting."""
-    # All three are made in Limits: a hundred may wait here, the server has a thread more
-    # for each of them, and two threads do nothing but hash.
+    # All three are made in Limits: a hundred may wait here, the server has one thread
+    # more for each of them, and two threads do nothing but hash.
     with hash_places, spare_thread:
         return hash_threads.submit(scrypt, password, salt).result()
 
