@@ -1,10 +1,10 @@
 """Call the service from pages of other origins in a real Chromium.
 
 The page is on another port, which makes it another origin: as 127.0.0.1 of the same
-site as the service, as localhost of another one. With its origin in CORS_ORIGIN it reads
-and changes all that the service has. With other origins there, or none, its calls fail
-and nothing is stored, not even by a form or an image, which a browser sends without
-asking first. The page at /docs may write in all cases.
+site as the service, as localhost of another one. With its origin in CORS_ORIGIN it
+reads and changes all that the service has. With other origins there, or none, its calls
+fail and nothing is stored, not even by a form or an image, which a browser sends
+without asking first. The page at /docs may write in all cases.
 """
 import contextlib
 import json
