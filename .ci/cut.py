@@ -26,7 +26,6 @@ import re
 import symtable
 import sys
 from argparse import ArgumentParser
-from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,8 +35,6 @@ DATABASE = 'Database'
 DATABASE_PACKAGES = ['sqlalchemy', 'psycopg']
 # Packages whose modules have another name.
 MODULES = {'pyjwt': 'jwt', 'swagger-ui-bundle-v2': 'swagger_ui_bundle'}
-# What a class may be derived from while nothing else than api.py calls its methods.
-OUR_BASES = ['MutableMapping', 'UserDict', 'dict']
 # Where a piece takes tokens and no route of it makes any, this one comes along.
 TAKES_TOKENS = 'bearer'
 MAKES_TOKENS = 'make_token'
@@ -211,6 +208,8 @@ class Piece:
             return
         self.chosen.append(part)
         for other in self.parts:
+            if other.room == DATABASE and not self.database:
+                continue
             if other.defined & part.used and not is_import(other.node):
                 self.choose(other)
 
@@ -318,47 +317,6 @@ def kept_aliases(node, names):
     return [alias for alias in node.names if (alias.asname or alias.name) in names]
 
 
-def unused_methods(piece):
-    """Return the methods in a piece which nothing in it names."""
-    named = Counter()
-    for part in piece.chosen:
-        named += count_attributes(part.node)
-    unused = []
-    for part in piece.chosen:
-        if not isinstance(part.node, ast.ClassDef) or not is_ours(part.node):
-            continue
-        for node in part.node.body:
-            if not isinstance(node, ast.FunctionDef) or node.name.startswith('__'):
-                continue
-            if named[node.name] == count_attributes(node)[node.name]:
-                unused.append(node)
-    return unused
-
-
-def is_ours(node):
-    """Tell whether only api.py calls the methods of a class, not another's code."""
-    if any(isinstance(one, ast.Assign) for one in node.body):
-        return False  # such as name and api, by which Bottle knows a plugin
-    return all(ast.unparse(base) in OUR_BASES for base in node.bases)
-
-
-def count_attributes(node):
-    """Return how often each name stands behind a dot in a statement."""
-    inner = ast.walk(node)
-    return Counter(one.attr for one in inner if isinstance(one, ast.Attribute))
-
-
-def without_functions(text, nodes):
-    """Return a module's text without some functions and the empty lines above them."""
-    lines = text.splitlines()
-    for node in sorted(nodes, key=lambda one: one.lineno, reverse=True):
-        start = min([node.lineno, *(one.lineno for one in node.decorator_list)]) - 1
-        while not lines[start - 1].strip():
-            start -= 1
-        del lines[start : node.end_lineno]
-    return '\n'.join(lines) + '\n'
-
-
 def write(piece, metadata, banners):
     """Return the text of a piece."""
     packages = piece.packages(metadata)
@@ -454,13 +412,8 @@ def cut(sections, database=False):
     """Return the text of a piece with these sections, and the packages it needs."""
     text = (PROJECT / 'api.py').read_text()
     metadata = text.partition('"""')[0]
-    while True:
-        parts, banners = read_parts(text)
-        piece = Piece(parts, sections, database)
-        unused = unused_methods(piece)
-        if not unused:
-            break
-        text = without_functions(text, unused)
+    parts, banners = read_parts(text)
+    piece = Piece(parts, sections, database)
     return write(piece, metadata, banners), piece.packages(metadata)
 
 
