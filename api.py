@@ -7,7 +7,7 @@
 #     "waitress==3.0.2",
 # ]
 # ///
-# "uv run api.py" reads the lines above; pip reads requirements.txt.
+# uv reads the lines above; pip reads requirements.txt.
 """One-File API: the REST APIs of five tutorials in one file, made to be copied.
 
 "python api.py" serves on http://127.0.0.1:5000 until Ctrl-C. The rooms of this file:
@@ -2127,7 +2127,7 @@ def allow_origin():
 # How long to wait in the database for a lock, in milliseconds. Whoever reads waits for
 # no change of an item, but only for an ALTER TABLE and the like, which may take long.
 READ_PATIENCE = 2
-WRITE_PATIENCE = 1500
+WRITE_PATIENCE = 1000
 
 POSTGRESQL_OPTIONS = {
     'connect_timeout': 3,  # seconds
@@ -2258,7 +2258,7 @@ class Turn:
         if self.lock.acquire(timeout=0.01):
             return
         with self.places, spare_thread:
-            if self.lock.acquire(timeout=1):
+            if self.lock.acquire(timeout=1.8):
                 return
         message = f'Changing {self.name} takes long: please try later'
         raise ApiError(503, message, {'Retry-After': '1'})

@@ -46,8 +46,7 @@ def copy(own_part):
             text += '\n' * (3 if is_function or is_behind_function else 1)
         text += '\n'.join([*part.comments, *part.lines])
         is_behind_function = is_function
-    # The one name that differs.
-    return text.replace('request.get_header(', 'request.headers.get(')
+    return text
 
 
 def is_wanted(part, wanted, copied):
