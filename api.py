@@ -406,7 +406,7 @@ def parse_text(text, rule):
     values = [text]
     if re.fullmatch(r'-?(0|[1-9][0-9]{0,19})', text):
         values.append(int(text))
-    if re.fullmatch(r'-?[0-9]{1,20}\.[0-9]{1,20}', text):
+    if re.fullmatch(r'-?[0-9]{1,20}(\.[0-9]{1,20})?([eE][+-]?[0-9]{1,3})?', text):
         values.append(float(text))
     if text.lower() in ('true', 'false'):
         values.append(text.lower() == 'true')
@@ -1133,9 +1133,9 @@ RECORD = {
 }
 # What is shown too, and nobody may write.
 RECORD_MARKS = {
-    'id': NUMBER,
-    'creationdate': NUMBER,
-    'lastmodificationdate': NUMBER,
+    'id': whole_number(1, 2**63 - 1),
+    'creationdate': whole_number(0, 2**63 - 1),
+    'lastmodificationdate': whole_number(0, 2**63 - 1),
     'lastmodifiedby': text_of(1, 64),
 }
 KEY_NAME = identifier(64)
@@ -1654,6 +1654,14 @@ def post_login():
 
 # The addresses have no host and no leading slash: so the page works under a prefix.
 INITIALIZER = """\
+// All fields of the sign-in dialog want the cursor. Give it to the user name.
+const focusUserName = () => ({
+    statePlugins: {auth: {wrapActions: {showDefinitions: (show) => (schemes) => {
+        show(schemes);
+        setTimeout(() => document.querySelector("#oauth_username")?.focus());
+    }}}},
+});
+
 window.onload = () => {
     window.ui = SwaggerUIBundle({
         url: "../swagger.yaml",
@@ -1661,6 +1669,7 @@ window.onload = () => {
         deepLinking: true,
         tryItOutEnabled: true,
         validatorUrl: null,
+        plugins: [focusUserName],
         responseInterceptor: (answer) => {
             // After a restart the token is not valid any more: show that.
             if (answer.status === 401) {
