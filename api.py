@@ -398,24 +398,6 @@ NUMBER = Rule(is_number, 'a number')
 BOOLEAN = Rule(is_boolean, 'true or false')
 
 
-def parse_text(text, rule):
-    """Return a text of a form or a query as what the rule wants.
-
-    That is the text, a number, true or false. If nothing fits, return the text.
-    """
-    values = [text]
-    if re.fullmatch(r'-?(0|[1-9][0-9]{0,19})', text):
-        values.append(int(text))
-    if re.fullmatch(r'-?[0-9]{1,20}(\.[0-9]{1,20})?([eE][+-]?[0-9]{1,3})?', text):
-        values.append(float(text))
-    if text.lower() in ('true', 'false'):
-        values.append(text.lower() == 'true')
-    for value in values:
-        if rule.allows(value):
-            return value
-    return text
-
-
 # --- Collections ----------------------------------------------------------------------
 
 
@@ -1027,8 +1009,9 @@ def read_film():
         # In small or large letters, so that what GET shows can be sent back.
         is_known = name.lower() in FILM
         sent[name.lower() if is_known else name] = value
-    if sent_type() == FORM and 'year' in sent:
-        sent['year'] = parse_text(sent['year'], FILM['year'])
+    # A form has nothing but text.
+    if sent_type() == FORM and re.fullmatch('[0-9]{4}', sent.get('year', '')):
+        sent['year'] = int(sent['year'])
     film = check(sent, FILM, required=['name', 'year', 'month'])
     return {'Name': film['name'], 'Year': int(film['year']), 'Month': film['month']}
 
@@ -1844,6 +1827,24 @@ def read_parameter(name, text, rule):
     if not rule.allows(value):
         raise ApiError(400, f'{name} must be {rule.wording}')
     return value
+
+
+def parse_text(text, rule):
+    """Return a text of a query as what the rule wants.
+
+    That is the text, a number, true or false. If nothing fits, return the text.
+    """
+    values = [text]
+    if re.fullmatch(r'-?(0|[1-9][0-9]{0,19})', text):
+        values.append(int(text))
+    if re.fullmatch(r'-?[0-9]{1,20}(\.[0-9]{1,20})?([eE][+-]?[0-9]{1,3})?', text):
+        values.append(float(text))
+    if text.lower() in ('true', 'false'):
+        values.append(text.lower() == 'true')
+    for value in values:
+        if rule.allows(value):
+            return value
+    return text
 
 
 def check_sort(sort, rules):
