@@ -62,14 +62,14 @@ PATHS = {
 
 
 class Server(NamedTuple):
-    """How a server is started, with {place}, {port} and {folder}, and what it does."""
+    """How a server is started, and what of it is measured; started() fills in {...}."""
 
     line: str
     columns: list = COLUMNS
     database: str = ''
 
 
-SQLITE = 'sqlite:///{folder}/{port}.db'
+SQLITE = 'sqlite:///{new_folder}/api.db'
 API = 'api.py'
 API_SQLITE = 'api.py on SQLite'
 API_GRANIAN = 'api.py on Granian'
@@ -118,10 +118,14 @@ SERVERS = {
     'api.py on gunicorn, 2 workers': Server('gunicorn -w 2 -b {place} api:app', [FILM]),
 }
 # What wrk sends, in its own language.
-PUT_SCRIPT = '''wrk.method = "PUT"
-wrk.body = '{body}'
-wrk.headers["Content-Type"] = "application/json"
-wrk.headers["Authorization"] = "Bearer {token}"
+PUT_SCRIPT = '''wrk.headers["Content-Type"] = "application/json"
+wrk.headers["Authorization"] = "Bearer %s"
+local body = '%s'
+local number = 0
+request = function()
+    number = number + 1
+    return wrk.format("PUT", nil, nil, string.format(body, number))
+end
 '''
 TOKENS_SCRIPT = '''local tokens = {%s}
 local number = 0
@@ -151,7 +155,12 @@ def started(name, folder):
     """Start a server; yield its process, with port and the seconds that it took."""
     server = SERVERS[name]
     port = free_port()
-    places = {'port': port, 'place': f'127.0.0.1:{port}', 'folder': folder}
+    places = {
+        'port': port,
+        'place': f'127.0.0.1:{port}',
+        'folder': folder,
+        'new_folder': tempfile.mkdtemp(dir=folder),
+    }
     words = server.line.format(**places).split()
     environment = {
         'PATH': f'{folder}/venv/bin:{folder}/node_modules/.bin:{os.environ["PATH"]}',
@@ -218,9 +227,13 @@ def make_tokens(number):
 
 
 def write_put(path, body):
-    """Write wrk's script for a PUT; return the arguments to use it."""
+    """Write wrk's script for a PUT; return the arguments to use it.
+
+    %d in the body is another number each time, as SQLAlchemy stores nothing where
+    nothing has changed.
+    """
     token = make_tokens(1)[0]
-    Path(path).write_text(PUT_SCRIPT.format(body=json.dumps(body), token=token))
+    Path(path).write_text(PUT_SCRIPT % (token, json.dumps(body)))
     return ['-s', path]
 
 
@@ -230,7 +243,7 @@ def case_arguments(folder):
     quoted = ', '.join(f'"{token}"' for token in tokens)
     many = Path(folder, 'tokens.lua')
     many.write_text(TOKENS_SCRIPT % quoted)
-    course = {'name': 'Networks', 'instructor': 'Ada'}
+    course = {'name': 'Networks %d', 'instructor': 'Ada'}
     return {
         FILM: [],
         FILMS: [],
@@ -283,7 +296,7 @@ def measure(folder, rounds, seconds):
 
 def measure_growth(folder, rounds, seconds):
     """Print what 10,000 films cost beside 10, and 400 connections beside 64."""
-    film = {'name': 'Dune', 'year': 2021, 'month': 'October'}
+    film = {'name': 'Dune %d', 'year': 2021, 'month': 'October'}
     put = write_put(f'{folder}/film.lua', film)
     cases = [
         (FILM, '/films/1', []),
