@@ -1917,10 +1917,12 @@ def make_links(query, total):
     if query.offset + query.limit < total:
         offsets['next'] = query.offset + query.limit
     offsets['last'] = last
+    start = f'{request.path}?limit={query.limit}'
+    if query.for_links:
+        start += '&' + urlencode(query.for_links, safe=',')
     links = []
     for name, offset in offsets.items():
-        pairs = [('limit', query.limit), *query.for_links, ('offset', offset)]
-        links.append(f'<{request.path}?{urlencode(pairs, safe=",")}>; rel="{name}"')
+        links.append(f'<{start}&offset={offset}>; rel="{name}"')
     return ', '.join(links)
 
 
