@@ -14,7 +14,7 @@ WORKDIR /app
 # What DATABASE_URL needs, as in --build-arg PACKAGES="sqlalchemy==2.1.9 psycopg[binary]==3.3.9"
 ARG PACKAGES=""
 COPY requirements.txt .
-RUN sed -i '/webtest/d' requirements.txt && printf '%s\n' $PACKAGES >> requirements.txt \
+RUN sed -i '/for test_api.py only/d' requirements.txt && printf '%s\n' $PACKAGES >> requirements.txt \
     && pip install --no-cache-dir -r requirements.txt
 COPY api.py script.ps1 swagger.yaml ./
 USER 10001:10001
