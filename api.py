@@ -13,10 +13,11 @@
 "python api.py" serves on http://127.0.0.1:5000 until Ctrl-C. The rooms of this file:
 
     Settings      what the environment may set                        read first
+    Hooks         what other rooms add to the start                   read first
     Requests      what a client sent, and errors in JSON              read first
     Fields        what a field may hold                               read first
     Collections   items by key, safe to use from several threads      read first
-    Sign-in       passwords, tokens, and who may call a route         read first
+    Sign-in       tokens, and who may call a route                    read first
     Hello         a greeting, and one behind HTTP Basic               copy
     Weekend API   an echo, a token, and a PowerShell script to run    copy
     Films         a collection that everybody may change              copy
@@ -25,13 +26,19 @@
     Courses       a collection behind tokens                          copy
     Docs          Swagger UI for swagger.yaml                         copy
     Lists         pages, sorting and searching                        skip at first
-    Limits        too many sign-ins, and work that takes long         skip at first
+    SSH keys      what a public key must look like                    skip at first
+    Limits        too many failed sign-ins                            skip at first
+    Slow work     threads for scripts and for passwords               skip at first
+    Passwords     hashes of the passwords of users                    skip at first
     Browsers      what pages of other origins may do                  skip at first
     Database      SQLite or PostgreSQL in place of dicts              skip at first
-    Server        health, the log, the start and the stop             skip at first
+    Access log    a line for each request                             skip at first
+    Proxy         a server in front of this one                       skip at first
+    Connections   clients that are slow, silent or many               skip at first
+    Server        health, the start and the stop                      skip at first
 
-To make a service of your own, copy the file, keep the rooms to copy that you want, and
-delete the other ones of these. Database can go too; all the other rooms are needed.
+To make a service of your own, copy this file and delete the rooms marked "copy" that
+you do not need. You may delete Database, Access log, Proxy and Connections as well.
 
 The environment may set:
 
@@ -47,8 +54,8 @@ The environment may set:
     DATABASE_URL    keeps the data, as in sqlite:///api.db (none: a restart loses it)
     SCRIPT_TIMEOUT  seconds that script.ps1 may take (30)
 
-Everybody can read the demo password here: set API_PASSWORD before other machines may
-reach the service.
+The demo password is public: set API_PASSWORD before other machines can reach the
+service.
 
 There is no TLS here. Put a proxy that has it in front, or passwords and tokens cross
 the network in clear.
@@ -69,6 +76,7 @@ import select
 import shutil
 import signal
 import socket
+import string
 import subprocess
 import sys
 import tempfile
@@ -102,6 +110,11 @@ try:
 except ImportError as problem:
     sys.exit(f'{problem}: please run "pip install -r requirements.txt" first')
 
+try:
+    import resource
+except ImportError:  # on Windows
+    resource = None
+
 # --- Settings -------------------------------------------------------------------------
 
 
@@ -109,7 +122,8 @@ def setting(name, default=''):
     """Return a setting of the environment, or its default if it is not set or empty."""
     value = os.environ.get(name) or default
     try:
-        value.encode()  # fails for bytes that are not UTF-8
+        # Python keeps bytes that are not UTF-8 as surrogates, which this refuses.
+        value.encode()
     except UnicodeEncodeError:
         sys.exit(f'{name} must be UTF-8 text')
     return value
@@ -131,17 +145,47 @@ def number_setting(name, default, least, most, kind=int):
 DEMO_PASSWORD = 'atCh_5K}?g'
 
 HOST = setting('HOST', '127.0.0.1')
-ONLY_THIS_MACHINE = re.fullmatch(r'localhost|::1|127\.[0-9.]+', HOST) is not None
 PORT = number_setting('PORT', 5000, 0, 65535)
 SECRET_KEY = setting('SECRET_KEY', secrets.token_hex())
 API_USERNAME = setting('API_USERNAME', 'admin')
 API_PASSWORD = setting('API_PASSWORD', DEMO_PASSWORD)
 RATE_LIMIT = number_setting('RATE_LIMIT', 10, 0, 1000)
 TRUSTED_PROXY = setting('TRUSTED_PROXY')
+IS_LOOPBACK = re.fullmatch(r'localhost|::1|127\.[0-9.]+', HOST) is not None
+ONLY_THIS_MACHINE = IS_LOOPBACK and not TRUSTED_PROXY  # can reach the service
 MAX_ITEMS = number_setting('MAX_ITEMS', 10_000, 1, 1_000_000_000)
 CORS_ORIGIN = setting('CORS_ORIGIN').split()
 DATABASE_URL = setting('DATABASE_URL')
 SCRIPT_TIMEOUT = number_setting('SCRIPT_TIMEOUT', 30, 0.1, 86_400, float)
+
+# --- Hooks ----------------------------------------------------------------------------
+
+# The rooms below add to these what they need, and main() in the room Server uses it.
+# So main() names no room, and most rooms can be deleted.
+
+# Printed at the start; {url} becomes the address of the service.
+start_lines = ['Listening on {url} (Ctrl-C ends it)']
+
+# Functions that raise 503 if something is away that the service needs.
+health_checks = []
+
+# Options of waitress, the server. Python runs one thread at a time anyway, and work
+# that takes long brings a thread of its own: see the room Slow work.
+server_options = {'threads': 2}
+
+# Functions that are called with the server before it serves.
+on_start = []
+
+servers = []  # the server, once it serves
+
+# Functions that take a WSGI application (PEP 3333) and return one to serve instead.
+middleware = []
+
+# Functions that are called twice a second, and once at the end.
+housekeeping = []
+
+log = logging.getLogger('api')
+stopping = threading.Event()  # set once the program is to end
 
 # --- Requests -------------------------------------------------------------------------
 
@@ -149,16 +193,6 @@ JSON = 'application/json'
 FORM = 'application/x-www-form-urlencoded'
 MAX_BODY = 100 * 1024  # bytes
 MAX_DEPTH = 100  # lists and objects in each other
-
-log = logging.getLogger('api')
-# Lines that the start prints; a room may add its own. {url} is where the service is.
-start_lines = ['Listening on {url} (Ctrl-C ends it)']
-# Functions that raise 503 if something is away that the service needs.
-health_checks = []
-stopping = threading.Event()  # set once the process is to end
-# Threads that answer requests: Python runs one at a time anyway, and slow work adds its
-# own with spare_thread.
-THREADS = 2
 
 
 class ApiError(HTTPResponse):
@@ -183,10 +217,10 @@ class Api(bottle.Bottle):
     def default_error_handler(self, error):
         """Return the body of an error; set the headers that belong to it."""
         if error.status_code == 500:
-            # An answer with 500 has lost the headers that these hooks have set.
+            # Bottle makes a 500 after these hooks, and drops their headers.
             self.trigger_hook('after_request')
         if error.status_code == 405:
-            # No route has OPTIONS, so each request with it comes here.
+            # No route takes OPTIONS, so Bottle makes a 405 of it, which becomes 204.
             methods = error.headers['Allow'].split(',')
             if 'GET' in methods:
                 methods.append('HEAD')
@@ -203,8 +237,8 @@ app = Api()
 @app.hook('before_request')
 def refuse_bad_path():
     """Raise 400 for a path that is not UTF-8."""
-    # Bottle leaves out such bytes, and would find film 1 under /films/%FF1.
-    # WSGI hands over the bytes of a path as a text in latin-1.
+    # WSGI decodes the bytes of a path as latin-1: turn them back, and decode them as
+    # UTF-8. Bottle would leave out wrong bytes, and find film 1 under /films/%FF1.
     try:
         request['bottle.raw_path'].encode('latin-1').decode()
     except UnicodeDecodeError:
@@ -218,7 +252,7 @@ def forbid_sniffing():
 
 
 def json_answer(value):
-    """Return the JSON of a value that is no dict; Bottle itself does it for a dict."""
+    """Return a value as JSON. A route that returns a dict does not need this."""
     response.content_type = JSON
     return json.dumps(value)
 
@@ -230,7 +264,8 @@ def get_header(name, default=''):
 
 
 def sent_type():
-    """Return the media type of the body, in small letters and without a charset."""
+    """Return the media type of the body, without a charset."""
+    # Bottle has already put it into small letters.
     return request.content_type.partition(';')[0].strip()
 
 
@@ -330,6 +365,9 @@ class Rule(NamedTuple):
     wording: str
 
 
+# Each of these functions returns a rule; its inner function "allows" sees the value.
+
+
 def text_of(least, most):
     """Return the rule for a text of least to most characters."""
 
@@ -349,10 +387,16 @@ def matching(pattern, wording):
 
 
 def identifier(most, marks='._-'):
-    """Return the rule for an id in a path; "." and ".." are none."""
-    # (?!...) leaves them out, as clients take them for "here" and "one up".
-    pattern = rf'(?!\.\.?$)[A-Za-z0-9{re.escape(marks)}]{{1,{most}}}'
-    return matching(pattern, f'1 to {most} of letters, digits and {" ".join(marks)}')
+    """Return the rule for an id in a path, which must not be "." or ".."."""
+    characters = set(string.ascii_letters + string.digits + marks)
+
+    def allows(value):
+        # Clients take these two for "here" and "one up".
+        if not isinstance(value, str) or value in ('.', '..'):
+            return False
+        return 1 <= len(value) <= most and set(value) <= characters
+
+    return Rule(allows, f'1 to {most} of letters, digits and {" ".join(marks)}')
 
 
 def is_number(value):
@@ -402,7 +446,10 @@ BOOLEAN = Rule(is_boolean, 'true or false')
 
 
 class Memory(UserDict):
-    """A place for the items of a collection: a dict, and a lock for those who write."""
+    """Where a collection keeps its items: a dict, with a lock for those who write.
+
+    The room Database has another place, a table with the same methods.
+    """
 
     def __init__(self, items):
         super().__init__(items)
@@ -411,7 +458,7 @@ class Memory(UserDict):
 
     @contextmanager
     def writing(self):
-        """Give the items to one thread at a time, for it to read and then write."""
+        """Lock out other threads, and give this dict, to read and then write."""
         with self.lock:
             yield self
 
@@ -426,7 +473,7 @@ class Memory(UserDict):
             return list(islice(self.data.items(), start, stop))
 
 
-collections = []  # every collection; the room Database gives each a table
+collections = []  # all of them, for the room Database
 
 
 class Collection(MutableMapping):
@@ -439,7 +486,7 @@ class Collection(MutableMapping):
 
     def __init__(self, name, items=()):
         self.name = name
-        self.place = Memory(items)
+        self.place = Memory(items)  # with a database, it is replaced by a table
         collections.append(self)
 
     def __getitem__(self, key):
@@ -463,18 +510,18 @@ class Collection(MutableMapping):
         return self.place.page(start, stop)
 
     def items(self):
-        """Return the pairs of key and item as they are at this moment."""
+        """Return a copy of the pairs of key and item, so that others may write."""
         return dict(self.page()).items()
 
     def values(self):
-        """Return the items as they are at this moment."""
+        """Return a copy of the items, so that others may write."""
         return dict(self.page()).values()
 
     def put(self, key, item):
         """Store an item, in place of one with this key; return whether it is new."""
         with self.place.writing() as items:
             is_new = key not in items
-            self.store(items, key, item)
+            self.store_if_room(items, key, item)
         return is_new
 
     def add(self, key, item):
@@ -482,7 +529,7 @@ class Collection(MutableMapping):
         with self.place.writing() as items:
             is_free = key not in items
             if is_free:
-                self.store(items, key, item)
+                self.store_if_room(items, key, item)
         return is_free
 
     def add_numbered(self, item):
@@ -491,7 +538,7 @@ class Collection(MutableMapping):
             key = str(items.next_number())
             while key in items:
                 key = str(items.next_number())
-            self.store(items, key, item)
+            self.store_if_room(items, key, item)
         return key
 
     def change(self, key, fields):
@@ -500,16 +547,16 @@ class Collection(MutableMapping):
             if key not in items:
                 return None
             item = {**items[key], **fields}
-            self.store(items, key, item)
+            self.store_if_room(items, key, item)
         return item
 
-    def store(self, items, key, item):
+    def store_if_room(self, items, key, item):
         """Store an item, while writing; raise 507 if there is no room for one more."""
         if key not in items and len(items) >= MAX_ITEMS:
             raise ApiError(507, f'There is no room for more than {MAX_ITEMS} here')
         items[key] = item
 
-    # MutableMapping has these too, but there another thread can come in between.
+    # MutableMapping has these as well, but without the lock.
 
     def pop(self, key, *default):
         """Remove and return an item, or return default; without one raise KeyError."""
@@ -527,7 +574,7 @@ class Collection(MutableMapping):
         """Return the item of this key; store default first if there is none."""
         with self.place.writing() as items:
             if key not in items:
-                self.store(items, key, default)
+                self.store_if_room(items, key, default)
             return items[key]
 
     def clear(self):
@@ -539,10 +586,10 @@ class Collection(MutableMapping):
 # --- Sign-in --------------------------------------------------------------------------
 
 TOKEN_SECONDS = 30 * 60
-SCRYPT = {'n': 2**13, 'r': 8, 'p': 10}  # 8 MiB; the least that OWASP advises
 REALM = 'realm="One-File API"'
-# The version changes with the password, so a new password ends the old tokens.
+# Each token has this value. It changes with the password, and old tokens end then.
 demo_version = hmac.new(SECRET_KEY.encode(), API_PASSWORD.encode(), 'sha256')
+# The names are those of LDAP: cn is the name to sign in with, memberOf the groups.
 DEMO = {
     'cn': API_USERNAME,
     'memberOfs': ['cn=Admins'],
@@ -551,15 +598,17 @@ DEMO = {
 ACCOUNT = {'username': text_of(1, 1000), 'password': text_of(1, 1000)}
 OAUTH_FIELDS = ['grant_type', 'scope', 'client_id', 'client_secret']
 
-# Who can sign in, by name. A section with users appends them.
+# Dicts of those who can sign in, by name. A section with users adds them.
 accounts = [{API_USERNAME: DEMO}]
+# Functions that tell whether a password is an account's: the room Passwords adds one.
+password_checks = []
 
 if len(SECRET_KEY.encode()) < 32:
     sys.exit(
         'SECRET_KEY must have at least 32 bytes; this makes one: '
         'python -c "import secrets; print(secrets.token_hex())"'
     )
-if API_PASSWORD == DEMO_PASSWORD and (TRUSTED_PROXY or not ONLY_THIS_MACHINE):
+if API_PASSWORD == DEMO_PASSWORD and not ONLY_THIS_MACHINE:
     start_lines.append(
         'WARNING: other machines may reach this; set API_PASSWORD to a secret one.'
     )
@@ -573,13 +622,14 @@ class AuthPlugin:
     """
 
     name = 'auth'
-    api = 2
+    api = 2  # the version of Bottle's interface for plugins
 
     def apply(self, callback, route):
         """Return a route's function, with its auth function called before it."""
+        # route.config has the options of the route, and those of the whole app.
         unknown = set(route.config) - set(app.config) - {'auth'}
         if unknown:
-            # Or a route with auht=admin would be open to everybody.
+            # A slip such as auht=admin would leave the route open to everybody.
             raise TypeError(f'{route.rule}: there is no option {unknown.pop()}')
         if 'auth' not in route.config:
             return callback
@@ -646,7 +696,7 @@ def make_token(account):
     return jwt.encode(claims, SECRET_KEY, algorithm='HS256')
 
 
-# Kept, as this takes longer than all the rest of a request. Errors are not kept.
+# Cached, because it is the slowest part of a request. Errors are not cached.
 @lru_cache(1000)
 def check_signature(token):
     """Return the claims of a token that we signed; raise jwt.InvalidTokenError."""
@@ -662,14 +712,14 @@ def read_token(token):
         claims = check_signature(token)
     except (jwt.InvalidTokenError, RecursionError):
         return None
-    # Again, as the claims may be some that lru_cache has kept.
+    # jwt has looked at this too, but claims out of the cache may be older.
     if int(claims['exp']) <= time.time():
         return None
-    # Another program that knows SECRET_KEY may sign tokens for the demo account without
-    # the version. No other account ever has this default.
     account = find_account(claims['sub'])
-    version = claims.get('password_version', DEMO['password_version'])
-    if not account or version != account.get('password_version'):
+    version = claims.get('password_version')
+    if version is None and account is DEMO:
+        return claims['sub']  # made by another program that knows SECRET_KEY
+    if version is None or version != account.get('password_version'):
         return None
     return claims['sub']
 
@@ -679,7 +729,7 @@ def sign_in(name, password):
     refuse_too_many_sign_ins(name)
     account = find_account(name)
     if is_right_password(account, password):
-        # Again, so that many guesses at once do not get past the limit.
+        # Look again: many guesses at once must not get past the limit.
         refuse_too_many_sign_ins(name)
         return account
     count_failed_sign_in(name)
@@ -691,25 +741,7 @@ def is_right_password(account, password):
     if account is DEMO:
         # As bytes, because compare_digest takes no text with letters like é.
         return secrets.compare_digest(password.encode(), API_PASSWORD.encode())
-    # Also where there is no account, so that the time does not tell who has one.
-    salt = account.get('password_salt', '')
-    password_hash = account.get('password_hash', '')
-    return secrets.compare_digest(hash_password(password, salt), password_hash)
-
-
-def hash_password(password, salt):
-    """Return the hash of a password, in hex; raise 503 if too many are waiting."""
-    # All three are made in Limits: a hundred may wait here, the server has one thread
-    # more for each of them, and two threads do nothing but hash.
-    with hash_places, spare_thread:
-        return hash_threads.submit(scrypt, password, salt).result()
-
-
-def scrypt(password, salt):
-    """Return the scrypt hash (RFC 7914) of a password, in hex, after about 0.2 s."""
-    if stopping.is_set():
-        raise ApiError(503, 'The service is stopping', {'Retry-After': '5'})
-    return hashlib.scrypt(password.encode(), salt=salt.encode(), **SCRYPT).hex()
+    return any(is_right(account, password) for is_right in password_checks)
 
 
 def read_sign_in(make_error=ApiError):
@@ -736,9 +768,12 @@ def read_sign_in(make_error=ApiError):
 
 def basic():
     """Return the name of who signs in by HTTP Basic (RFC 7617); raise 401, 429 ..."""
-    # Not request.auth, which also believes what a server in front has found out.
+    # request.auth of Bottle would also take the word of a server in front.
     given = bottle.parse_auth(get_header('Authorization'))
-    account = sign_in(*given) if given else None
+    account = None
+    if given:
+        name, password = given
+        account = sign_in(name, password)
     if account is None:
         raise ApiError(
             401,
@@ -768,10 +803,10 @@ def get_hello_world():
 MAX_OUTPUT = 1024 * 1024  # bytes of what the script writes to stdout, and to stderr
 SCRIPT = Path(__file__).with_name('script.ps1')
 POWERSHELL = 'powershell' if os.name == 'nt' else 'pwsh'
-# Not in the script's environment, so that it does not show them by mistake. Add yours.
+# Settings that the script does not get, as it could show them. Add your own secrets.
 SECRETS = ['SECRET_KEY', 'API_USERNAME', 'API_PASSWORD', 'DATABASE_URL', 'PGPASSWORD']
 
-# For the start; a password that is a secret is not shown.
+# A line for the start, which shows no password of your own. {{url}} becomes {url}.
 shown_password = API_PASSWORD if API_PASSWORD == DEMO_PASSWORD else '$API_PASSWORD'
 start_lines.append(
     f'A token: curl {{url}}/token --data-urlencode "username={API_USERNAME}" '
@@ -797,6 +832,7 @@ def post_token():
     try:
         account = read_sign_in()
     except ApiError as problem:
+        # All of them, also 429 and 503, which are not made here.
         add_oauth_fields(problem)
         raise
     answer = {
@@ -817,16 +853,26 @@ def add_oauth_fields(problem):
     fields = {
         'message': problem.message,
         'error': names.get(problem.status_code, 'invalid_request'),
-        # The RFC allows printable ASCII here, without quotation mark and backslash.
-        'error_description': re.sub(r'[^ !#-\[\]-~]', "'", problem.message),
+        'error_description': oauth_text(problem.message),
     }
     problem.body = json.dumps(fields)
+
+
+def oauth_text(text):
+    """Return a text with ' for each character that the RFC does not allow here."""
+    characters = []
+    for one in text:
+        is_allowed = one.isascii() and one.isprintable() and one not in '"\\'
+        characters.append(one if is_allowed else "'")
+    return ''.join(characters)
 
 
 @app.post('/run-script', auth=admin)
 def post_run_script():
     """Run script.ps1 and return what it wrote; raise 500, 503 or 504."""
     try:
+        # At most two scripts at once, and one more thread for the other requests: both
+        # are in the room Slow work.
         with script_places, spare_thread:
             result = run_script(SCRIPT, SCRIPT_TIMEOUT)
     except NoPowerShell as problem:
@@ -929,14 +975,15 @@ class OutputReader(threading.Thread):
         """Read until all that write to the pipe have ended."""
         with self.pipe:
             while part := self.pipe.read1(65536):
-                # Keep one byte more than is shown, to see that there was more.
+                # One byte more than is shown, to see that there was more. Later parts
+                # are read and dropped.
                 room = MAX_OUTPUT + 1 - len(self.kept)
                 self.kept += part[:room]
 
     def text(self):
         """Return what was kept, as text."""
-        # Not for ever, as a program that has left the script's group may hold the pipe.
-        self.join(timeout=1)
+        # A program that the script left running may keep the pipe open.
+        self.join(timeout=1)  # seconds
         written = bytes(self.kept)
         text = written[:MAX_OUTPUT].decode(errors='replace')
         if len(written) > MAX_OUTPUT:
@@ -969,8 +1016,8 @@ def kill_group(process):
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    # In a container we are process 1, which has to collect the others when they end.
-    # The minus stands for: any process of this group.
+    # Process 1 of a container, such as this one, has to collect all that have ended.
+    # waitpid(-N) collects one of group N; it raises ChildProcessError if none is left.
     with suppress(ChildProcessError):
         while True:
             os.waitpid(-process.pid, 0)
@@ -987,6 +1034,7 @@ MONTHS = (
     'January|February|March|April|May|June|'
     'July|August|September|October|November|December'
 )
+# What a client sends, and below it what a query may ask for, as films are stored.
 FILM = {
     'name': text_of(1, 200),
     'year': whole_number(1870, 2100),
@@ -1006,7 +1054,7 @@ def read_film():
     """Return the film in the body; raise 400, 413 or 415."""
     sent = {}
     for name, value in read_fields(JSON, FORM).items():
-        # In small or large letters, so that what GET shows can be sent back.
+        # Name is taken like name, so that what GET shows can be sent back.
         is_known = name.lower() in FILM
         sent[name.lower() if is_known else name] = value
     # A form has nothing but text.
@@ -1115,7 +1163,7 @@ RECORD = {
     'value3': or_null(BOOLEAN),
 }
 # What is shown too, and nobody may write.
-RECORD_MARKS = {
+READ_ONLY = {
     'id': whole_number(1, 2**63 - 1),
     'creationdate': whole_number(0, 2**63 - 1),
     'lastmodificationdate': whole_number(0, 2**63 - 1),
@@ -1134,7 +1182,7 @@ def api_key():
     if sent and secrets.compare_digest(hash_key(sent), api_keys.get(owner, '')):
         return owner
     if sent:
-        # Without the name, as it may be a part of a key that was pasted in a wrong way.
+        # The name is not logged: it may be a part of a key that was pasted wrongly.
         count_failed_sign_in('(API key)')
     raise RecordError(
         401,
@@ -1162,7 +1210,7 @@ def show_record(record_id, record):
 def read_record():
     """Return the fields of a record in the body, one or more; raise 400, 413 or 415."""
     fields = check(
-        read_fields(JSON), RECORD, ignored=RECORD_MARKS, make_error=RecordError
+        read_fields(JSON), RECORD, ignored=READ_ONLY, make_error=RecordError
     )
     if all(value is None for value in fields.values()):
         message = 'Please populate atleast one field into the record and try again!'
@@ -1193,11 +1241,11 @@ def post_key(username):
 
 @app.get('/api/generate_key/<username>')
 def get_key(username):
-    """Make an API key, as the tutorial has it."""
-    # Any page can let a browser send a GET, such as for an image.
+    """Make an API key by GET too, as the tutorial does; do not copy this."""
+    # A page of any site can make a browser send this, as the address of an image.
     refuse_foreign_page()
     if request.method == 'HEAD':
-        # It would make a key that nobody sees.
+        # A key would be made that nobody sees, as the answer has no body.
         return HTTPResponse(status=201)
     return post_key(username)
 
@@ -1214,7 +1262,7 @@ def delete_key(username):
 @app.get('/api/list')
 def list_records():
     """Return the records that the query asks for."""
-    pairs = list_page(records, {**RECORD, **RECORD_MARKS}, show_record)
+    pairs = list_page(records, {**RECORD, **READ_ONLY}, show_record)
     return json_answer([record for _, record in pairs])
 
 
@@ -1334,23 +1382,11 @@ USER = {
 }
 LISTS = ['memberOfs', 'sshPublicKeys']
 PASSWORD_FIELDS = ['password_hash', 'password_salt', 'password_version']
-# What a query may ask for: no password, and of a list one of its values.
+# What a query may search for: not the password, and in a list one of its values.
 USER_QUERY = {name: rule for name, rule in USER.items() if name != 'password'}
 USER_QUERY['memberOfs'] = text_of(1, 200)
 USER_QUERY['sshPublicKeys'] = text_of(1, 4000)
 USER_QUERY['dn'] = text_of(1, 200)
-
-# The types of SSH public keys, and the parts of a key behind its type (RFC 4253, 6.6):
-# 'nistp256' is this very text, 32 is any 32 bytes, None is any length.
-KEY_TYPES = {
-    'ssh-ed25519': [32],
-    'ssh-rsa': [None, None],
-    'ecdsa-sha2-nistp256': ['nistp256', 65],
-    'ecdsa-sha2-nistp384': ['nistp384', 97],
-    'ecdsa-sha2-nistp521': ['nistp521', 133],
-    'sk-ssh-ed25519@openssh.com': [32, None],
-    'sk-ecdsa-sha2-nistp256@openssh.com': ['nistp256', 65, None],
-}
 
 users = Collection('users', START_USERS)
 accounts.append(users)  # who has a password can sign in
@@ -1399,52 +1435,6 @@ def clean_keys(lines):
     return keys
 
 
-def find_key_problem(line):
-    """Return what is wrong with a line of a .pub file, or None if nothing is."""
-    if re.search(r'[\x00-\x1f\x7f]', line):
-        return 'must be one line'
-    key_type, _, rest = line.partition(' ')
-    if key_type not in KEY_TYPES:
-        # Options can stand before the type: command="..." would run on the host.
-        return f'must begin with its type, without options: {", ".join(KEY_TYPES)}'
-    try:
-        parts = split_key(base64.b64decode(rest.split(' ')[0], validate=True))
-    except ValueError:
-        return 'is not whole: please copy all of the .pub file'
-    if not are_parts_of(parts, [key_type, *KEY_TYPES[key_type]]):
-        return f'is not of the type that stands before it, {key_type}'
-    if key_type == 'ssh-rsa' and int.from_bytes(parts[2], 'big').bit_length() < 1024:
-        return 'must have 1024 bits or more'
-    return None
-
-
-def are_parts_of(parts, expected):
-    """Tell whether the parts of a key are what KEY_TYPES says."""
-    if len(parts) != len(expected):
-        return False
-    for part, wanted in zip(parts, expected):
-        if isinstance(wanted, str) and part != wanted.encode():
-            return False
-        if isinstance(wanted, int) and len(part) != wanted:
-            return False
-    return True
-
-
-def split_key(key):
-    """Return the parts of an SSH key; before each, 4 bytes have its length.
-
-    Raise ValueError if one is cut short.
-    """
-    parts = []
-    while key:
-        end = 4 + int.from_bytes(key[:4], 'big')
-        if end > len(key):
-            raise ValueError
-        parts.append(key[4:end])
-        key = key[end:]
-    return parts
-
-
 @app.get('/users', auth=admin)
 def list_users():
     """Return the users that the query asks for."""
@@ -1460,6 +1450,7 @@ def create_user():
     cn = given['cn']
     defaults = {'uid': cn, 'memberOfs': [], 'sshPublicKeys': [], 'accountLocked': False}
     user = {**defaults, **given}
+    # The demo account has its name already.
     if cn == API_USERNAME or not users.add(cn, user):
         raise ApiError(409, f'User {cn} exists already')
     return HTTPResponse(show_user(cn, user), 201, Location=f'/users/{cn}')
@@ -1492,10 +1483,11 @@ def patch_user(cn):
     return change_user(cn, fields, admin)
 
 
-def change_user(cn, fields, may_change):
-    """Change the fields of a user; return the user. may_change raises 401 or 403."""
+def change_user(cn, fields, auth):
+    """Change the fields of a user; return the user. auth is called, and may refuse."""
+    # The name stays, also if another one was sent.
     changes = {**read_user(fields), 'cn': cn}
-    may_change()  # again, as the role may have ended while the password was hashed
+    auth()  # again, as the role may have ended while the password was hashed
     user = users.change(cn, changes)
     if user is None:
         raise no_user(cn)
@@ -1515,6 +1507,7 @@ def get_authkeys():
     """Return a user's SSH public keys, to anybody: sshd's AuthorizedKeysCommand."""
     if 'username' not in request.query:
         raise ApiError(400, 'username is missing in the query: /authkeys?username=CN')
+    # getunicode() reads UTF-8, where get() of Bottle reads latin-1.
     user = users.get(request.query.getunicode('username', ''))
     keys = []
     if user is not None and not user['accountLocked']:
@@ -1570,6 +1563,7 @@ def list_courses():
 def create_course():
     """Add a course; raise 400 or 409."""
     sent = read_fields(JSON)
+    # The tutorial has a message of its own for this.
     if sent.get('code') in (None, ''):
         raise CourseError(400, 'course code must be provided')
     required = ['code', 'name', 'instructor']
@@ -1637,14 +1631,6 @@ def post_login():
 
 # The addresses have no host and no leading slash: so the page works under a prefix.
 INITIALIZER = """\
-// All fields of the sign-in dialog want the cursor. Give it to the user name.
-const focusUserName = () => ({
-    statePlugins: {auth: {wrapActions: {showDefinitions: (show) => (schemes) => {
-        show(schemes);
-        setTimeout(() => document.querySelector("#oauth_username")?.focus());
-    }}}},
-});
-
 window.onload = () => {
     window.ui = SwaggerUIBundle({
         url: "../swagger.yaml",
@@ -1652,7 +1638,6 @@ window.onload = () => {
         deepLinking: true,
         tryItOutEnabled: true,
         validatorUrl: null,
-        plugins: [focusUserName],
         responseInterceptor: (answer) => {
             // After a restart the token is not valid any more: show that.
             if (answer.status === 401) {
@@ -1663,6 +1648,14 @@ window.onload = () => {
         },
     });
 };
+
+// Each field of the sign-in dialog takes the cursor, and the last one keeps it: give it
+// back to the user name, which is further up.
+document.addEventListener("click", (event) => {
+    if (event.target.closest(".authorize, .authorization__btn")) {
+        setTimeout(() => document.querySelector("#oauth_username")?.focus());
+    }
+});
 """
 PAGE_POLICY = "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'"
 
@@ -1711,10 +1704,12 @@ def send_file(content, name):
         'Cache-Control': 'no-cache',
         'Content-Security-Policy': PAGE_POLICY,
     }
+    # If-Match names the versions of the file that the client can use.
     wanted = read_etags('If-Match')
     if wanted and etag not in wanted and '*' not in wanted:
         raise ApiError(412, 'The file is another one by now')
-    # Here a proxy may have put W/ before a tag, for "weak", as it compresses the file.
+    # If-None-Match names those that it has. A proxy that compresses files puts W/, for
+    # weak, before a tag.
     known = [tag.removeprefix('W/') for tag in read_etags('If-None-Match')]
     if etag in known or '*' in known:
         return HTTPResponse(status=304, headers=headers)
@@ -1730,7 +1725,9 @@ def read_etags(header):
 
 # --- Lists ----------------------------------------------------------------------------
 
-
+# As in JSON, but of a length that takes no time: 12, and 1.5 or 1e3.
+WHOLE_NUMBER = r'-?(0|[1-9][0-9]{0,19})'
+DECIMAL_NUMBER = r'-?[0-9]{1,20}(\.[0-9]{1,20})?([eE][+-]?[0-9]{1,3})?'
 LIMIT = matching('[1-9][0-9]{0,2}|1000', 'a whole number from 1 to 1000')
 OFFSET = matching('0|[1-9][0-9]{0,8}', 'a whole number from 0 to 999999999')
 
@@ -1764,7 +1761,7 @@ def list_page(collection, rules, show=None):
         page = shown_pairs(collection.page(query.offset, stop), show)
         total = len(collection)
         if 0 < len(page) < query.limit:
-            # The last page; somebody may have written since it was read.
+            # This is the last page, so count from it: len() may have changed since.
             total = query.offset + len(page)
     response.set_header('X-Total-Count', str(total))
     response.set_header('Link', make_links(query, total))
@@ -1795,14 +1792,13 @@ def read_query(rules):
         if name in seen and name != 'sort':
             raise ApiError(400, f'{name} is there twice; known are {names}, each once')
         seen.add(name)
+        if name not in ('limit', 'offset'):
+            for_links.append((name, value))
         if name == 'limit':
             limit = int(read_parameter(name, value, LIMIT))
-            continue
-        if name == 'offset':
+        elif name == 'offset':
             offset = int(read_parameter(name, value, OFFSET))
-            continue
-        for_links.append((name, value))
-        if name == 'sort':
+        elif name == 'sort':
             sort.extend(value.split(','))
         elif name == 'q':
             text = read_parameter(name, value, text_of(1, 200))
@@ -1835,9 +1831,9 @@ def parse_text(text, rule):
     That is the text, a number, true or false. If nothing fits, return the text.
     """
     values = [text]
-    if re.fullmatch(r'-?(0|[1-9][0-9]{0,19})', text):
+    if re.fullmatch(WHOLE_NUMBER, text):
         values.append(int(text))
-    if re.fullmatch(r'-?[0-9]{1,20}(\.[0-9]{1,20})?([eE][+-]?[0-9]{1,3})?', text):
+    if re.fullmatch(DECIMAL_NUMBER, text):
         values.append(float(text))
     if text.lower() in ('true', 'false'):
         values.append(text.lower() == 'true')
@@ -1880,7 +1876,7 @@ def has_values(item, wanted):
 
 
 def has_text(item, text):
-    """Tell whether a text, in large or small letters, stands in one of an item's."""
+    """Tell whether a text is in one of an item's values, in large or small letters."""
     if not text:
         return True
     parts = []
@@ -1903,7 +1899,9 @@ def sort_pairs(pairs, sort):
 
 def value_for_sort(field, pair):
     """Return what to sort a pair of key and item by."""
-    value = pair[1].get(field)
+    _, item = pair
+    value = item.get(field)
+    # (False, None) is less than (True, value), so None is not compared with a value.
     return (value is not None, value)
 
 
@@ -1926,6 +1924,66 @@ def make_links(query, total):
     return ', '.join(links)
 
 
+# --- SSH keys -------------------------------------------------------------------------
+
+# The types of SSH public keys. A key, in base64, has its type and then these parts (RFC
+# 4253, 6.6): a text as it is here, a number of bytes, or None for any bytes.
+KEY_TYPES = {
+    'ssh-ed25519': [32],
+    'ssh-rsa': [None, None],
+    'ecdsa-sha2-nistp256': ['nistp256', 65],
+    'ecdsa-sha2-nistp384': ['nistp384', 97],
+    'ecdsa-sha2-nistp521': ['nistp521', 133],
+    'sk-ssh-ed25519@openssh.com': [32, None],
+    'sk-ecdsa-sha2-nistp256@openssh.com': ['nistp256', 65, None],
+}
+
+
+def find_key_problem(line):
+    """Return what is wrong with a line of a .pub file, or None if nothing is."""
+    if re.search(r'[\x00-\x1f\x7f]', line):
+        return 'must be one line'
+    key_type, _, rest = line.partition(' ')
+    if key_type not in KEY_TYPES:
+        # Options can stand before the type: command="..." would run on the host.
+        return f'must begin with its type, without options: {", ".join(KEY_TYPES)}'
+    try:
+        parts = split_key(base64.b64decode(rest.split(' ')[0], validate=True))
+    except ValueError:
+        return 'is not whole: please copy all of the .pub file'
+    if not are_parts_of(parts, [key_type, *KEY_TYPES[key_type]]):
+        return f'is not of the type that stands before it, {key_type}'
+    if key_type == 'ssh-rsa' and int.from_bytes(parts[2], 'big').bit_length() < 1024:
+        return 'must have 1024 bits or more'
+    return None
+
+
+def are_parts_of(parts, expected):
+    """Tell whether the parts of a key are what KEY_TYPES says."""
+    if len(parts) != len(expected):
+        return False
+    for part, wanted in zip(parts, expected):
+        if isinstance(wanted, str) and part != wanted.encode():
+            return False
+        if isinstance(wanted, int) and len(part) != wanted:
+            return False
+    return True
+
+
+def split_key(key):
+    """Return the parts of an SSH key; before each, 4 bytes have its length.
+
+    Raise ValueError if one is cut short.
+    """
+    parts = []
+    while key:
+        end = 4 + int.from_bytes(key[:4], 'big')
+        if end > len(key):
+            raise ValueError
+        parts.append(key[4:end])
+        key = key[end:]
+    return parts
+
 # --- Limits ---------------------------------------------------------------------------
 
 
@@ -1939,7 +1997,7 @@ class Event(NamedTuple):
 
 
 events = deque(maxlen=10_000)  # the newest are at the end
-events_lock = threading.Lock()
+events_lock = threading.RLock()  # which a thread that holds it may take once more
 
 
 def refuse_too_many_sign_ins(name):
@@ -1949,20 +2007,15 @@ def refuse_too_many_sign_ins(name):
     with all names, as a whole school may share it.
     """
     with events_lock:
-        refuse_failed_sign_ins(name)
-
-
-def refuse_failed_sign_ins(name):
-    """Raise 429 if it is time; to be called with the lock."""
-    refuse_above(RATE_LIMIT, 'failed sign-ins', name)
-    refuse_above(10 * RATE_LIMIT, 'failed sign-ins')
+        refuse_above(RATE_LIMIT, 'failed sign-ins', name)
+        refuse_above(10 * RATE_LIMIT, 'failed sign-ins')
 
 
 def count_failed_sign_in(name):
-    """Count a failed sign-in, and log it; raise 429 if it is one too many."""
+    """Count a failed sign-in, and log it; raise 429 in its place after too many."""
     log.info('Refused to sign in %s from %s', ascii(name)[:80], request['REMOTE_ADDR'])
     with events_lock:
-        refuse_failed_sign_ins(name)
+        refuse_too_many_sign_ins(name)
         count_event('failed sign-ins', name)
 
 
@@ -1983,7 +2036,7 @@ def refuse_above(limit, kind, name=None):
         if is_mine and event.time > now - 60 and name in (None, event.name):
             times.append(event.time)
     if limit and len(times) >= limit:
-        # There is room again when the oldest of the last so many is a minute old.
+        # With a limit of 10, there is room when the tenth newest is a minute old.
         seconds = math.ceil(times[-limit] + 60 - now)
         message = f'Too many {kind}: please try again in {seconds} seconds'
         raise ApiError(429, message, {'Retry-After': str(seconds)})
@@ -1994,12 +2047,15 @@ def count_event(kind, name):
     events.append(Event(time.monotonic(), kind, request['REMOTE_ADDR'], name))
 
 
+# --- Slow work ------------------------------------------------------------------------
+
+
 class SpareThread:
     """Gives the server one more thread while slow work runs in "with spare_thread:".
 
-    waitress answers requests in THREADS threads. Slow work waits for a script or a
-    hash, and if it kept one of these threads, other requests would have to wait as
-    well. Under a server other than waitress this does nothing.
+    Waitress answers requests in few threads. Slow work waits for a script or a hash,
+    and if it kept one of these threads, other requests would have to wait as well.
+    Under another server this does nothing.
     """
 
     def __init__(self):
@@ -2017,7 +2073,8 @@ class SpareThread:
         with self.lock:
             number = self.number + change
             for server in servers:  # none in the tests, and under another server
-                server.task_dispatcher.set_thread_count(THREADS + number)
+                threads = server_options['threads'] + number
+                server.task_dispatcher.set_thread_count(threads)
             self.number = number
 
 
@@ -2044,10 +2101,41 @@ class Places:
 
 spare_thread = SpareThread()
 script_places = Places(2, 'scripts', retry_after=5)
+
+# --- Passwords ------------------------------------------------------------------------
+
+SCRYPT = {'n': 2**13, 'r': 8, 'p': 10}  # 8 MiB; the least that OWASP advises
+
 # Two hashes at a time, always in the same two threads, as a thread keeps the memory
 # that a hash takes. A hundred hashes take about ten seconds.
 hash_threads = ThreadPoolExecutor(2, 'hash')
 hash_places = Places(100, 'passwords', retry_after=10)
+
+
+def hash_password(password, salt):
+    """Return the hash of a password, in hex; raise 503 if too many are waiting."""
+    with hash_places, spare_thread:
+        return hash_threads.submit(scrypt, password, salt).result()
+
+
+def scrypt(password, salt):
+    """Return the scrypt hash (RFC 7914) of a password, in hex, after about 0.2 s."""
+    if stopping.is_set():
+        raise ApiError(503, 'The service is stopping', {'Retry-After': '5'})
+    return hashlib.scrypt(password.encode(), salt=salt.encode(), **SCRYPT).hex()
+
+
+def has_password(account, password):
+    """Tell whether this is the password of an account; raise 503.
+
+    It takes as long if there is no account, so that the time does not tell.
+    """
+    salt = account.get('password_salt', '')
+    password_hash = account.get('password_hash', '')
+    return secrets.compare_digest(hash_password(password, salt), password_hash)
+
+
+password_checks.append(has_password)
 
 # --- Browsers -------------------------------------------------------------------------
 
@@ -2060,7 +2148,9 @@ CORS = {
     'Access-Control-Max-Age': '600',  # seconds for which a browser need not ask again
 }
 
-own_hosts = []  # the names by which this may be called; main() sets them, none is any
+# The names that Host may have: those of this machine, if no other machine can reach the
+# service. If this is empty, Host may be anything.
+own_hosts = {'localhost', '127.0.0.1', '[::1]', HOST} if ONLY_THIS_MACHINE else set()
 
 for origin in CORS_ORIGIN:
     if not re.fullmatch(ORIGIN, origin):
@@ -2073,7 +2163,7 @@ for origin in CORS_ORIGIN:
 @app.hook('before_request')
 def refuse_foreign_change():
     """Raise 403 if a page of another origin wants to change something."""
-    if own_hosts:
+    if own_hosts and servers:
         refuse_foreign_host()
     if request.method not in SAFE_METHODS:
         refuse_foreign_page()
@@ -2086,11 +2176,12 @@ def refuse_foreign_host():
     the same origin as this service for the browser.
     """
     host = get_header('Host', 'localhost')
-    name = re.sub(r':[0-9]*$', '', host).lower()
+    name = re.sub(r':[0-9]*$', '', host).lower()  # without the port
     if name not in own_hosts:
+        names = ', '.join(sorted(own_hosts))
         raise ApiError(
             403,
-            f'Host must be {", ".join(own_hosts)}. HOST lets other machines in, and '
+            f'Host must be one of {names}. HOST lets other machines in, and '
             'TRUSTED_PROXY says that a proxy is in front',
         )
 
@@ -2111,10 +2202,11 @@ def is_foreign_page():
     origin = get_header('Origin')
     if origin in CORS_ORIGIN:
         return False
+    # Browsers say here where the page is from: "none" is an address that was typed in.
     site = get_header('Sec-Fetch-Site')
     if site:
         return site not in ('same-origin', 'none')
-    # Browsers send no Sec-Fetch-Site over plain HTTP to other machines.
+    # They leave it out over plain HTTP to another machine, but not the page's origin.
     if origin:
         return origin.partition('//')[2] != get_header('Host')
     return False
@@ -2125,7 +2217,7 @@ def allow_origin():
     """Let the pages of CORS_ORIGIN read the answer (Fetch standard, CORS protocol)."""
     if not CORS_ORIGIN:
         return
-    # Or a cache may give one page what it got for another.
+    # Without this, a cache may give one page the answer for another.
     response.add_header('Vary', 'Origin')
     origin = get_header('Origin')
     if origin in CORS_ORIGIN:
@@ -2136,10 +2228,29 @@ def allow_origin():
 
 # --- Database -------------------------------------------------------------------------
 
-# How long to wait in the database for a lock, in milliseconds. Whoever reads waits for
-# no change of an item, but only for an ALTER TABLE and the like, which may take long.
+HOW_TO_INSTALL = 'please run: pip install sqlalchemy "psycopg[binary]"'
+
+if DATABASE_URL:
+    try:
+        import sqlalchemy as sql
+    except ImportError as problem:
+        sys.exit(f'{problem}: {HOW_TO_INSTALL}')
+    metadata = sql.MetaData()
+    long_number = sql.BigInteger().with_variant(sql.Integer, 'sqlite')
+    # The lock of each collection, how many items it has, and the last number it gave.
+    locks = sql.Table(
+        'locks',
+        metadata,
+        sql.Column('name', sql.String(64), primary_key=True),
+        sql.Column('size', long_number, nullable=False),
+        sql.Column('last_number', long_number, nullable=False),
+    )
+
+# How long to wait in the database for a lock, in milliseconds. Reading never waits for
+# a change of an item, but only for an ALTER TABLE and the like, which may take long.
 READ_PATIENCE = 2
 WRITE_PATIENCE = 1000
+SQLITE_MISTAKE = 1  # SQLite's code for an error in the SQL
 
 POSTGRESQL_OPTIONS = {
     'connect_timeout': 3,  # seconds
@@ -2186,7 +2297,7 @@ def is_file(url):
 
 
 def has_host(url):
-    """Tell whether the host of a URL is one, and not the rest of a password with @."""
+    """Return False if the password has an @, and the rest of it became the host."""
     return '@' not in (url.host or '')
 
 
@@ -2238,26 +2349,32 @@ def database_errors():
 
 
 def is_away(problem):
-    """Tell whether an error is the database's, and not a mistake in this file."""
+    """Tell whether the database can't be used now; else the mistake is in this file."""
     if isinstance(problem, sql.exc.TimeoutError):
-        return True  # for want of a connection
+        return True  # no connection was free
     driver = engine.dialect.dbapi
-    error = getattr(problem, 'orig', problem)
+    error = driver_error(problem)
+    # SQLite calls a mistake in the SQL an OperationalError too.
+    if getattr(error, 'sqlite_errorcode', None) == SQLITE_MISTAKE:
+        return False
     kinds = (driver.OperationalError, driver.InterfaceError, driver.InternalError)
-    # SQLite calls a mistake in the SQL an OperationalError too, but its code is 1.
-    is_mistake = getattr(error, 'sqlite_errorcode', None) == 1
-    return isinstance(error, kinds) and not is_mistake
+    return isinstance(error, kinds)
+
+
+def driver_error(problem):
+    """Return the driver's error, around which SQLAlchemy may have put its own."""
+    return getattr(problem, 'orig', problem)
 
 
 def reason(problem):
     """Return the first line of what the driver or SQLAlchemy says of an error."""
-    return str(getattr(problem, 'orig', problem)).partition('\n')[0]
+    return str(driver_error(problem)).partition('\n')[0]
 
 
 class Turn:
     """Lets one thread of this process at a time change a table: "with turn:".
 
-    The others would otherwise wait in the database, each with a connection.
+    The others wait here, where they need no connection to the database.
     """
 
     def __init__(self, name):
@@ -2266,25 +2383,29 @@ class Turn:
         self.places = Places(100, f'changes of {name}', retry_after=1)
 
     def __enter__(self):
-        # Most changes take milliseconds, and to start a spare thread takes as long.
-        if self.lock.acquire(timeout=0.01):
-            return
+        # Most changes take milliseconds, and so does it to start a spare thread.
+        if not self.lock.acquire(timeout=0.01) and not self.wait():
+            message = f'Changing {self.name} takes long: please try later'
+            raise ApiError(503, message, {'Retry-After': '1'})
+
+    def wait(self):
+        """Wait for the lock, while a spare thread serves others; tell if we got it."""
         with self.places, spare_thread:
-            if self.lock.acquire(timeout=1.8):
-                return
-        message = f'Changing {self.name} takes long: please try later'
-        raise ApiError(503, message, {'Retry-After': '1'})
+            return self.lock.acquire(timeout=1.8)
 
     def __exit__(self, *exception):
         self.lock.release()
 
 
 class Table:
-    """The place where a collection keeps its items in a table: a Memory for a database.
+    """Where a collection keeps its items if there is a database; in place of Memory.
 
-    A row of the table "locks" belongs to it. Whoever wants to write changes that row
-    first; all others, in other processes too, then wait until the transaction ends.
-    The row also has the number of items, and the last number given to one.
+    To read, it makes a transaction for each call. To write, it makes one in which Rows
+    are the items.
+
+    The table "locks" has a row for each of these tables. Whoever wants to write changes
+    that row first; all others, in other processes too, then wait until the transaction
+    ends. The row also has the number of items, and the last number given to one.
 
     Items are stored as JSON, and keys as in a URL, where "/" is "%2F". Both are ASCII,
     so databases of every encoding take them.
@@ -2302,7 +2423,7 @@ class Table:
         self.find = sql.select(self.rows.c.item).where(
             self.rows.c.key == sql.bindparam('wanted')
         )
-        self.my_row = sql.update(locks).where(locks.c.name == name)
+        self.change_lock = sql.update(locks).where(locks.c.name == name)
         self.turn = Turn(name)
         if engine.dialect.name == 'sqlite':
             self.turn = sqlite_turn  # as it lets only one write at a time
@@ -2310,15 +2431,15 @@ class Table:
     def create(self, connection, items):
         """Store the first items if the table is new; count what is in it."""
         count = sql.select(sql.func.count()).select_from(self.rows)
-        if self.counts(connection) is None:
+        if self.find_lock(connection) is None:
             lock = {'name': self.name, 'size': 0, 'last_number': len(items)}
             connection.execute(sql.insert(locks).values(lock))
             if not connection.execute(count).scalar():
                 Rows(self, connection).update(items)
         # Somebody may have changed the table by hand.
-        self.lock_row(connection)
+        self.take_lock(connection)
         size = connection.execute(count).scalar()
-        connection.execute(self.my_row.values(size=size))
+        connection.execute(self.change_lock.values(size=size))
 
     @contextmanager
     def reading(self):
@@ -2332,13 +2453,13 @@ class Table:
         with self.turn, database_errors(), transaction(WRITE_PATIENCE) as connection:
             if engine.dialect.name == 'sqlite':
                 sqlite_execute(connection, 'BEGIN IMMEDIATE')
-            self.lock_row(connection)
+            self.take_lock(connection)
             yield Rows(self, connection)
 
-    def lock_row(self, connection):
+    def take_lock(self, connection):
         """Lock the table's row in "locks" until the transaction ends."""
         # This changes nothing, but a row that is changed is locked.
-        changed = connection.execute(self.my_row.values(size=locks.c.size))
+        changed = connection.execute(self.change_lock.values(size=locks.c.size))
         if not changed.rowcount:
             raise RuntimeError(f'The row of {self.name} in "locks" is gone: restart me')
 
@@ -2351,7 +2472,7 @@ class Table:
     def read_sqlite(self, key):
         """Return an item; raise KeyError or 503.
 
-        Python's own driver takes a fifth of the time that SQLAlchemy takes with it.
+        Without SQLAlchemy, as this takes a fifth of the time.
         """
         find = f'SELECT item FROM "{self.name}" WHERE key = ?'
         with database_errors(), closing(engine.raw_connection()) as connection:
@@ -2362,7 +2483,7 @@ class Table:
 
     def __len__(self):
         with self.reading() as connection:
-            return self.counts(connection).size
+            return self.find_lock(connection).size
 
     def read(self, connection, key):
         """Return an item; raise KeyError."""
@@ -2371,7 +2492,7 @@ class Table:
             raise KeyError(key)
         return json.loads(row.item)
 
-    def counts(self, connection):
+    def find_lock(self, connection):
         """Return the table's row in "locks", or None if it has none.
 
         Its size is the number of items, as counting a million would take long.
@@ -2404,14 +2525,14 @@ class Rows(MutableMapping):
         update = sql.update(rows).where(rows.c.key == values['key']).values(values)
         if not self.connection.execute(update).rowcount:
             self.connection.execute(sql.insert(rows).values(values))
-            self.connection.execute(self.table.my_row.values(size=locks.c.size + 1))
+            self.change_size(locks.c.size + 1)
 
     def __delitem__(self, key):
         rows = self.table.rows
         delete = sql.delete(rows).where(rows.c.key == quote(key, safe=''))
         if not self.connection.execute(delete).rowcount:
             raise KeyError(key)
-        self.connection.execute(self.table.my_row.values(size=locks.c.size - 1))
+        self.change_size(locks.c.size - 1)
 
     def __iter__(self):
         rows = self.table.rows
@@ -2419,18 +2540,22 @@ class Rows(MutableMapping):
         return iter([unquote(key) for key in self.connection.execute(keys).scalars()])
 
     def __len__(self):
-        return self.table.counts(self.connection).size
+        return self.table.find_lock(self.connection).size
 
     def clear(self):
         """Remove all items at once."""
         self.connection.execute(sql.delete(self.table.rows))
-        self.connection.execute(self.table.my_row.values(size=0))
+        self.change_size(0)
+
+    def change_size(self, size):
+        """Store how many items there are; size may be a calculation in SQL."""
+        self.connection.execute(self.table.change_lock.values(size=size))
 
     def next_number(self):
         """Return the next number; none is given twice."""
-        update = self.table.my_row.values(last_number=locks.c.last_number + 1)
+        update = self.table.change_lock.values(last_number=locks.c.last_number + 1)
         self.connection.execute(update)
-        return self.table.counts(self.connection).last_number
+        return self.table.find_lock(self.connection).last_number
 
 
 def begin_creating(connection):
@@ -2470,34 +2595,65 @@ def ping_database():
 
 
 if DATABASE_URL:
-    THREADS = 8  # as some wait for the database
     try:
-        import sqlalchemy as sql
-
         engine = make_engine(DATABASE_URL)
     except ImportError as problem:
-        sys.exit(f'{problem}: please run: pip install sqlalchemy "psycopg[binary]"')
-    metadata = sql.MetaData()
-    long_number = sql.BigInteger().with_variant(sql.Integer, 'sqlite')
-    locks = sql.Table(
-        'locks',
-        metadata,
-        sql.Column('name', sql.String(64), primary_key=True),
-        sql.Column('size', long_number, nullable=False),
-        sql.Column('last_number', long_number, nullable=False),
-    )
+        sys.exit(f'{problem}: {HOW_TO_INSTALL}')
     sqlite_turn = Turn('anything')
     open_database()
+    server_options['threads'] = 8  # as some wait for the database
     health_checks.append(ping_database)
-    # SQLite then puts all data into its one file.
+    # SQLite then moves what it has written into its one file.
     atexit.register(engine.dispose)
 
-# --- Server ---------------------------------------------------------------------------
+# --- Access log -----------------------------------------------------------------------
 
 CLOCK = '%d/%b/%Y:%H:%M:%S %z'
 
-servers = []  # waitress's server, once main() has made it
-log_lines = deque(maxlen=100_000)  # of the access log, until flush_log() writes them
+log_lines = deque(maxlen=100_000)  # until write_log() writes them
+
+
+def log_requests(wsgi_app):
+    """Return a WSGI application that does the same, and logs each request.
+
+    A line is as in the Common Log Format, with the milliseconds that it took behind it.
+    """
+
+    def answer_and_log(environ, start_response):
+        start = time.perf_counter()
+        # "[::1]:4711", as some proxies send it, becomes "::1". All is quoted, as a line
+        # break or a blank would forge the log.
+        address = environ['REMOTE_ADDR'].lstrip('[').partition(']')[0]
+        environ['REMOTE_ADDR'] = quote(address, safe=':%') or '-'
+        method = quote(environ['REQUEST_METHOD'])
+        path = quote(environ['PATH_INFO'], encoding='latin-1')  # a query may be secret
+        body = wsgi_app(environ, start_response)
+        took = (time.perf_counter() - start) * 1000
+        log_lines.append(
+            f'{environ["REMOTE_ADDR"]} - {quote(environ.get("REMOTE_USER", "-"))} '
+            f'[{time.strftime(CLOCK)}] "{method} {path} {environ["SERVER_PROTOCOL"]}" '
+            f'{response.status_code} {response.get_header("Content-Length", "-")} '
+            f'{took:.1f}ms'
+        )
+        return body
+
+    return answer_and_log
+
+
+def write_log():
+    """Write the lines that have gathered at once, which is faster than one by one."""
+    lines = []
+    while log_lines:
+        lines.append(log_lines.popleft())
+    if lines:
+        with suppress(OSError):  # a full disk must not end the service
+            print('\n'.join(lines), flush=True)
+
+
+middleware.append(log_requests)
+housekeeping.append(write_log)
+
+# --- Proxy ----------------------------------------------------------------------------
 
 if TRUSTED_PROXY not in ('', '*'):
     try:
@@ -2508,34 +2664,13 @@ if TRUSTED_PROXY not in ('', '*'):
             f'{TRUSTED_PROXY!r}'
         )
 
-
-@app.get('/health')
-def get_health():
-    """Tell Docker or a load balancer that the service answers; raise 503."""
-    for check_health in health_checks:
-        check_health()
-    return {'status': 'ok'}
-
-
-def answer_and_log(environ, start_response):
-    """Answer a request as app does, and log it in Common Log Format."""
-    start = time.perf_counter()
-    # "[::1]:4711", as some proxies send it, becomes "::1". Quoted, as a line break or a
-    # blank would forge the log.
-    address = environ['REMOTE_ADDR'].lstrip('[').partition(']')[0]
-    environ['REMOTE_ADDR'] = quote(address, safe=':%') or '-'
-    # Quoted, as a line break would forge a line; no query, as it may hold a token.
-    method = quote(environ['REQUEST_METHOD'])
-    path = quote(environ['PATH_INFO'], encoding='latin-1')
-    body = app(environ, start_response)
-    took = (time.perf_counter() - start) * 1000
-    log_lines.append(
-        f'{environ["REMOTE_ADDR"]} - {quote(environ.get("REMOTE_USER", "-"))} '
-        f'[{time.strftime(CLOCK)}] "{method} {path} {environ["SERVER_PROTOCOL"]}" '
-        f'{response.status_code} {response.get_header("Content-Length", "-")} '
-        f'{took:.1f}ms'
-    )
-    return body
+if TRUSTED_PROXY:
+    server_options['trusted_proxy'] = TRUSTED_PROXY
+    server_options['trusted_proxy_headers'] = [
+        'x-forwarded-for',
+        'x-forwarded-host',
+        'x-forwarded-proto',
+    ]
 
 
 @app.hook('after_request')
@@ -2554,149 +2689,140 @@ def add_prefix():
         response.set_header('Link', links.replace('</', f'<{prefix}/'))
 
 
-def flush_log():
-    """Write the lines that have gathered at once, which is faster than one by one."""
-    lines = []
-    while log_lines:
-        lines.append(log_lines.popleft())
-    if lines:
-        with suppress(OSError):  # a full disk must not end the service
-            print('\n'.join(lines), flush=True)
+# --- Connections ----------------------------------------------------------------------
 
 
 class Task(WSGITask):
-    """A task of waitress that keeps the connection open after an answer without a body.
+    """Waitress's work on one request, with the connection kept open after a 204 too.
 
-    Waitress ends it, as such an answer has no Content-Length. But it ends with its head
-    (RFC 9112, 6.3), and a new connection for each would cost a quarter of the speed.
+    Waitress closes it after an answer without a body. A new connection for each such
+    answer would cost a quarter of the speed.
     """
 
     def set_close_on_finish(self):
-        """Let the connection be closed after this answer, if it has to be."""
+        """Close the connection after this answer; waitress calls it if it thinks so."""
         asked = self.request.headers.get('CONNECTION', '').lower()
         if self.has_body or self.version == '1.0' or asked == 'close':
             super().set_close_on_finish()
 
 
 class Channel(HTTPChannel):
-    """A client's connection. Waitress calls service() in a thread for each request.
+    """Waitress's connection to a client, with few requests waiting in it.
 
-    If a client has sent more than three requests ahead, only the first is answered, and
-    the connection closed: one that never reads would hold a thread for ever.
+    A client that sends many requests at once and reads no answer would hold a thread
+    for ever. If more than three wait, the first is answered and the connection closed.
     """
 
     task_class = Task
 
     def service(self):
-        """Answer the request that came first."""
+        """Answer the request that came first; waitress calls it in a thread."""
         if len(self.requests) > 3:
             self.requests[0].headers['CONNECTION'] = 'close'
         super().service()
 
-    def is_busy(self):
-        """Tell whether the client still waits for an answer, or the rest of one."""
-        return bool(self.requests or self.total_outbufs_len)
 
-
-def listen():
-    """Return waitress's server and its sockets; end the program if it can't listen."""
-    sockets = {}
-    options = {
-        'threads': THREADS,
-        'asyncore_use_poll': hasattr(select, 'poll'),  # else it ends at 1,024 files
-        'send_bytes': 65536,  # so that head and body of an answer are sent together
-        'connection_limit': raise_file_limit() // 3,  # each may have files for bodies
-        'channel_timeout': 30,  # seconds until a silent client is sent away
-        'cleanup_interval': 5,  # seconds from one look for silent clients to the next
-        'max_request_header_size': 32 * 1024,
-        'max_request_body_size': 1024 * 1024,  # above MAX_BODY, which is 413 in JSON
-        'inbuf_overflow': 16 * 1024,  # bytes of a body that are kept in memory
-    }
-    if TRUSTED_PROXY:
-        options['trusted_proxy'] = TRUSTED_PROXY
-        options['trusted_proxy_headers'] = [
-            'x-forwarded-for',
-            'x-forwarded-host',
-            'x-forwarded-proto',
-        ]
-    try:
-        server = waitress.create_server(
-            answer_and_log, map=sockets, host=HOST, port=PORT, **options
+def use_channel(server):
+    """Let waitress's server use Channel, and give up on clients that never read."""
+    server.channel_class = Channel
+    if hasattr(socket, 'TCP_USER_TIMEOUT'):  # Linux has it
+        milliseconds = 30_000
+        server.socket.setsockopt(
+            socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds
         )
-    except (OSError, ValueError) as problem:
-        sys.exit(explain_listen_error(problem))
-    for listener in sockets.values():
-        if listener.accepting:
-            listener.channel_class = Channel
-            if hasattr(socket, 'TCP_USER_TIMEOUT'):
-                # Milliseconds until a client that never reads is sent away (Linux).
-                timeout = (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 30_000)
-                listener.socket.setsockopt(*timeout)
-    return server, sockets
 
 
-def explain_listen_error(problem):
-    """Return what to do if the service can't listen."""
-    text = f'Cannot listen on {HOST}, port {PORT}: {problem}.'
-    if isinstance(problem, OSError) and problem.errno == errno.EADDRINUSE:
-        text += f' Another program listens there; try PORT={PORT + 1}.'
-        if sys.platform == 'darwin' and PORT == 5000:
-            text += ' On macOS it is AirPlay, which the System Settings can turn off.'
-    elif 'HOST' in os.environ:
-        text += ' HOST must be an address of this machine, as in HOST=127.0.0.1; '
-        text += 'some tools, such as conda, set it to something else.'
-    return text
-
-
-def raise_file_limit():
-    """Let the process open 4,096 files, if it may; return how many of them it may."""
-    try:
-        import resource
-    except ImportError:  # Windows has no such limit
-        return 4096
+def raise_file_limit(server):
+    """Let the process have as many files open as it may, up to 4,096."""
+    if resource is None:
+        return
     files, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if files < 4096:
-        files = min(most, 4096)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (files, most))
-    return min(files, 4096)
+    wanted = min(most, 4096)
+    if 0 <= files < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+
+
+on_start += [use_channel, raise_file_limit]
+server_options.update(
+    connection_limit=1300,  # each may have three files: itself, and two for bodies
+    asyncore_use_poll=hasattr(select, 'poll'),  # else it ends at 1,024 files
+    send_bytes=65536,  # so that head and body of an answer are sent together
+    channel_timeout=30,  # seconds until a silent client is sent away
+    cleanup_interval=5,  # seconds from one look for silent clients to the next
+    max_request_header_size=32 * 1024,
+    max_request_body_size=1024 * 1024,  # above MAX_BODY, which is 413 in JSON
+    inbuf_overflow=16 * 1024,  # bytes of a body that are kept in memory
+)
+
+# --- Server ---------------------------------------------------------------------------
+
+
+@app.get('/health')
+def get_health():
+    """Tell Docker or a load balancer that the service answers; raise 503."""
+    for check_health in health_checks:
+        check_health()
+    return {'status': 'ok'}
 
 
 def main():
-    """Listen and serve until asked to stop."""
+    """Serve until the program is asked to stop."""
     logging.basicConfig(stream=sys.stdout, format='%(message)s', level=logging.INFO)
     # Waitress's own lines have paths as they were sent.
     logging.getLogger('waitress').setLevel(logging.CRITICAL)
-    server, sockets = listen()
+    wsgi_app = app
+    for wrap in middleware:
+        wsgi_app = wrap(wsgi_app)
+    server = waitress.create_server(wsgi_app, sockets=[listen()], **server_options)
+    for prepare in on_start:
+        prepare(server)
     servers.append(server)
-    if ONLY_THIS_MACHINE and not TRUSTED_PROXY:
-        own_hosts.extend(['localhost', '127.0.0.1', '[::1]'])
-        if HOST not in own_hosts:
-            own_hosts.append(HOST)
     for name in ['SIGINT', 'SIGTERM', 'SIGHUP']:
         if hasattr(signal, name):  # Windows has no SIGHUP
             signal.signal(getattr(signal, name), stop)
-    listeners = list(sockets.values())
-    print_start(listeners)
+    print_start(server.effective_port)
+    # In a thread of its own, so that it can send the last answers after a signal.
     serving = threading.Thread(target=server.run, daemon=True)
     serving.start()
-    while serving.is_alive() and not stopping.wait(0.5):
-        flush_log()
-    for listener in listeners:
-        listener.accepting = False
-    finish(sockets)
-    flush_log()
-    if not stopping.is_set():
+    try:
+        while serving.is_alive():
+            time.sleep(0.5)
+            for function in housekeeping:
+                function()
+    except SystemExit:
+        stopping.set()
+        finish(server)
+    else:
         sys.exit('The server has ended by itself')
+    finally:
+        for function in housekeeping:
+            function()
+
+
+def listen():
+    """Return a socket that listens on HOST and PORT; end the program if it can't."""
+    family = socket.AF_INET6 if ':' in HOST else socket.AF_INET
+    try:
+        return socket.create_server((HOST, PORT), family=family)
+    except (OSError, UnicodeError) as problem:
+        text = f'Cannot listen on {HOST}, port {PORT}: {problem}.'
+        if getattr(problem, 'errno', None) == errno.EADDRINUSE:
+            text += f' Another program listens there; try PORT={PORT % 65535 + 1}.'
+            if sys.platform == 'darwin' and PORT == 5000:
+                text += ' On macOS it is AirPlay: see the System Settings.'
+        elif 'HOST' in os.environ:
+            text += ' HOST must be an address of this machine, as in HOST=127.0.0.1; '
+            text += 'some tools, such as conda, set it to something else.'
+        sys.exit(text)
 
 
 def stop(number, frame):
-    """Ask the service to stop, as a signal's handler."""
-    stopping.set()
+    """End the loop of main(); signals call this."""
+    sys.exit()
 
 
-def print_start(listeners):
+def print_start(port):
     """Print where the service is, and the lines that the rooms have for the start."""
-    port = next(one.effective_port for one in listeners if one.accepting)
     host = HOST
     if HOST == '0.0.0.0':
         host = '127.0.0.1'
@@ -2706,13 +2832,14 @@ def print_start(listeners):
         log.info(line.replace('{url}', f'http://{host}:{port}'))
 
 
-def finish(sockets):
-    """Wait until all requests are answered and sent, for 5 seconds at most."""
+def finish(server):
+    """Take no more connections; wait up to 5 seconds until all answers are sent."""
+    server.accepting = False
     deadline = time.monotonic() + 5
     while time.monotonic() < deadline:
         # As a list at once, because the server's thread changes the dict.
-        channels = [one for one in list(sockets.values()) if isinstance(one, Channel)]
-        if not any(channel.is_busy() for channel in channels):
+        channels = list(server.active_channels.values())
+        if not any(one.requests or one.total_outbufs_len for one in channels):
             return
         time.sleep(0.05)
 

@@ -5546,7 +5546,7 @@ class Server(Case):
         get = b'GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: localhost\r\n\r\n'
         with service() as process, contextlib.ExitStack() as stack:
             address = urlsplit(process.url)
-            for _ in range(api.THREADS + 1):
+            for _ in range(api.server_options['threads'] + 1):
                 one = stack.enter_context(socket.socket())
                 one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
                 one.connect((address.hostname, address.port))

@@ -4,9 +4,9 @@
     python .ci/cut.py Films Courses --database > mine.py
     python .ci/cut.py --table
 
-writes a file that runs by itself and holds nothing that it does not use. --database
-keeps that room as well. --table prints how long each section's piece is, and which
-packages it needs, as the rows of README.md's table.
+writes a file that runs by itself and holds nothing that it does not use. --database,
+--access-log and --connections keep these rooms as well. --table prints how long each
+section's piece is, and which packages it needs, as the rows of README.md's table.
 
 Nothing in api.py is marked for this, apart from the banners. A piece has these
 statements of api.py:
@@ -17,9 +17,6 @@ statements of api.py:
 - a statement that gives nothing a name, such as a check of a setting, if all that it
   names is there anyway, and so is each path that it prints
 - a plugin, if a route asks for it, and a route that makes tokens, if a route takes them
-
-and of a class those methods that something in the piece names, or Python and other
-people's classes may call.
 """
 import ast
 import re
@@ -32,6 +29,12 @@ from typing import NamedTuple
 PROJECT = Path(__file__).resolve().parent.parent
 SECTIONS = ['Hello', 'Weekend API', 'Films', 'Records', 'Users', 'Courses', 'Docs']
 DATABASE = 'Database'
+# Rooms that a piece has only if it is asked to keep them, with what --help says.
+KEEP = {
+    DATABASE: 'keep the data in SQLite or PostgreSQL',
+    'Access log': 'log each request',
+    'Connections': 'withstand clients that are hostile, or thousands',
+}
 DATABASE_PACKAGES = ['sqlalchemy', 'psycopg']
 # Packages whose modules have another name.
 MODULES = {'pyjwt': 'jwt', 'swagger-ui-bundle-v2': 'swagger_ui_bundle'}
@@ -178,13 +181,11 @@ def has_keyword(parts, name):
 class Piece:
     """The parts of api.py that some of its sections need."""
 
-    def __init__(self, parts, sections, database=False):
+    def __init__(self, parts, sections, kept=()):
         self.parts = parts
         self.sections = sections
-        self.database = database
-        self.rooms = set(sections)
-        if database:
-            self.rooms.add(DATABASE)
+        self.rooms = {*sections, *kept}
+        self.left_out = set(KEEP) - set(kept)
         self.chosen = []
         for part in parts:
             if not is_import(part.node) and self.is_wanted(part):
@@ -200,7 +201,7 @@ class Piece:
         """Tell whether a part is in the piece whatever else is in it."""
         if part.room in self.rooms or part is self.parts[0] or is_start(part):
             return True
-        return part.room not in [*SECTIONS, DATABASE] and is_registered(part)
+        return part.room not in [*SECTIONS, *KEEP] and is_registered(part)
 
     def choose(self, part):
         """Take a part, and the parts that define what it names."""
@@ -208,7 +209,7 @@ class Piece:
             return
         self.chosen.append(part)
         for other in self.parts:
-            if other.room == DATABASE and not self.database:
+            if other.room in self.left_out:
                 continue
             if other.defined & part.used and not is_import(other.node):
                 self.choose(other)
@@ -229,7 +230,7 @@ class Piece:
 
     def follows(self, part):
         """Tell whether a part that nothing names belongs to what is in the piece."""
-        if part in self.chosen or is_import(part.node) or part.room == DATABASE:
+        if part in self.chosen or is_import(part.node) or part.room in KEEP:
             return False
         if isinstance(part.node, (ast.FunctionDef, ast.ClassDef)):
             return False
@@ -288,7 +289,7 @@ class Piece:
             name = name_of(package)
             if MODULES.get(name, name) in imported:
                 found.append(package)
-        if self.database:
+        if DATABASE in self.rooms:
             pins = (PROJECT / '.ci/requirements.txt').read_text().splitlines()
             for package in pins:
                 if name_of(package) in DATABASE_PACKAGES:
@@ -395,6 +396,8 @@ def write_docstring(piece):
                 if name not in absent:
                     lines.append(line)
             paragraph = '\n'.join(lines)
+        elif paragraph.startswith('To make a service'):
+            continue  # this piece is one
         elif absent.intersection(re.findall(r'[A-Z_]{4,}', paragraph)):
             continue
         paragraphs.append(paragraph)
@@ -408,12 +411,15 @@ def write_docstring(piece):
 # --- Command line ---------------------------------------------------------------------
 
 
-def cut(sections, database=False):
-    """Return the text of a piece with these sections, and the packages it needs."""
+def cut(sections, kept=()):
+    """Return the text of a piece with these sections, and the packages it needs.
+
+    kept are rooms of KEEP.
+    """
     text = (PROJECT / 'api.py').read_text()
     metadata = text.partition('"""')[0]
     parts, banners = read_parts(text)
-    piece = Piece(parts, sections, database)
+    piece = Piece(parts, sections, kept)
     return write(piece, metadata, banners), piece.packages(metadata)
 
 
@@ -427,11 +433,17 @@ def table_rows():
     return rows
 
 
+def option_of(room):
+    """Return the option that keeps a room."""
+    return '--' + room.lower().replace(' ', '-')
+
+
 def main():
     """Print a piece, or the table."""
     parser = ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('section', nargs='*', help=', '.join(SECTIONS))
-    parser.add_argument('--database', action='store_true', help='keep that room')
+    for room, purpose in KEEP.items():
+        parser.add_argument(option_of(room), action='store_true', help=purpose)
     parser.add_argument('--table', action='store_true', help='print the table')
     given = parser.parse_args()
     for section in given.section:
@@ -441,7 +453,8 @@ def main():
         print('\n'.join(table_rows()))
     elif given.section:
         sections = [one for one in SECTIONS if one in given.section]
-        print(cut(sections, given.database)[0], end='')
+        kept = [room for room in KEEP if option_of(room) in sys.argv]
+        print(cut(sections, kept)[0], end='')
     else:
         parser.error(f'name one or more of {", ".join(SECTIONS)}, or --table')
 

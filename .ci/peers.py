@@ -343,7 +343,8 @@ def main():
     import api
 
     name = sys.argv[1]
-    api.answer_and_log = bare if name == 'bare' else falcon_app()
+    peer = bare if name == 'bare' else falcon_app()
+    api.middleware[:] = [lambda app: peer]
     api.main()
 
 

@@ -1,9 +1,10 @@
 """Cut every piece out of api.py and try it: each section, and each pair of sections.
 
-Each with the database, and without. Each must import no package that it does not list,
-pass ruff, start, answer the Dockerfile's HEALTHCHECK, and print no address that is 404.
-A section alone must pass its class of test_api.py too. And README.md's table must have
-the rows that "python .ci/cut.py --table" prints.
+Each with all the rooms that can be kept, such as the database, and with none. Each must
+import no package that it does not list, pass ruff, start, answer the Dockerfile's
+HEALTHCHECK, and print no address that is 404. A section alone must pass its class of
+test_api.py too. And README.md's table must have the rows that "python .ci/cut.py
+--table" prints.
 """
 import ast
 import itertools
@@ -30,10 +31,10 @@ class Kind(NamedTuple):
     """Which piece it is."""
 
     sections: list
-    database: bool
+    kept: list  # rooms
 
     def __str__(self):
-        return ' + '.join([*self.sections, *['--database'] * self.database])
+        return ' + '.join([*self.sections, *map(cut.option_of, self.kept)])
 
 
 def all_kinds():
@@ -42,20 +43,20 @@ def all_kinds():
     choices += [list(pair) for pair in itertools.combinations(cut.SECTIONS, 2)]
     kinds = []
     for sections in choices:
-        kinds += [Kind(sections, True), Kind(sections, False)]
+        kinds += [Kind(sections, list(cut.KEEP)), Kind(sections, [])]
     return kinds
 
 
 def try_piece(kind):
     """Cut a piece and check it."""
-    text, packages = cut.cut(kind.sections, kind.database)
+    text, packages = cut.cut(kind.sections, kind.kept)
     check(f'{kind}: imports', missing_packages(text, packages), set())
     check(f'{kind}: names api.py', re.findall(r'\bapi\.py', text), [])
     with tempfile.TemporaryDirectory() as folder:
         for name in FILES:
             shutil.copy(PROJECT / name, folder)
         Path(folder, 'api.py').write_text(text)
-        url = f'sqlite:///{folder}/piece.db' if kind.database else ''
+        url = f'sqlite:///{folder}/piece.db' if cut.DATABASE in kind.kept else ''
         lint = [sys.executable, '-m', 'ruff', 'check', '--isolated', '-q', 'api.py']
         check(f'{kind}: ruff', run(lint, folder), '')
         try_start(kind, folder, url)
