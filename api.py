@@ -181,7 +181,7 @@ servers = []  # the server, once it serves
 # Functions that take a WSGI application (PEP 3333) and return one to serve instead.
 middleware = []
 
-# Functions that are called twice a second, and once at the end.
+# Functions that are called a few times a second, and once at the end.
 housekeeping = []
 
 log = logging.getLogger('api')
@@ -2148,16 +2148,23 @@ CORS = {
     'Access-Control-Max-Age': '600',  # seconds for which a browser need not ask again
 }
 
-# The names that Host may have: those of this machine, if no other machine can reach the
-# service. If this is empty, Host may be anything.
-own_hosts = {'localhost', '127.0.0.1', '[::1]', HOST} if ONLY_THIS_MACHINE else set()
-
 for origin in CORS_ORIGIN:
     if not re.fullmatch(ORIGIN, origin):
         sys.exit(
             'CORS_ORIGIN must be origins as in https://app.example.com, with spaces '
             f'between and without a slash at the end, and not {origin!r}'
         )
+
+
+def find_own_hosts():
+    """Return the names that Host may have; without any, it may be anything."""
+    if not ONLY_THIS_MACHINE:
+        return []
+    names = ['localhost', '127.0.0.1', '[::1]']
+    return names if HOST in names else [*names, HOST]
+
+
+own_hosts = find_own_hosts()
 
 
 @app.hook('before_request')
@@ -2178,10 +2185,9 @@ def refuse_foreign_host():
     host = get_header('Host', 'localhost')
     name = re.sub(r':[0-9]*$', '', host).lower()  # without the port
     if name not in own_hosts:
-        names = ', '.join(sorted(own_hosts))
         raise ApiError(
             403,
-            f'Host must be one of {names}. HOST lets other machines in, and '
+            f'Host must be {", ".join(own_hosts)}. HOST lets other machines in, and '
             'TRUSTED_PROXY says that a proxy is in front',
         )
 
@@ -2784,19 +2790,24 @@ def main():
     # In a thread of its own, so that it can send the last answers after a signal.
     serving = threading.Thread(target=server.run, daemon=True)
     serving.start()
-    try:
-        while serving.is_alive():
-            time.sleep(0.5)
-            for function in housekeeping:
-                function()
-    except SystemExit:
-        stopping.set()
-        finish(server)
-    else:
+    while serving.is_alive() and not stopping.is_set():
+        time.sleep(0.2)
+        do_housekeeping()
+    finish(server)
+    do_housekeeping()
+    if not stopping.is_set():
         sys.exit('The server has ended by itself')
-    finally:
-        for function in housekeeping:
-            function()
+
+
+def stop(number, frame):
+    """Let main() end; signals call this."""
+    stopping.set()
+
+
+def do_housekeeping():
+    """Call what the rooms want to be called now and then."""
+    for function in housekeeping:
+        function()
 
 
 def listen():
@@ -2814,11 +2825,6 @@ def listen():
             text += ' HOST must be an address of this machine, as in HOST=127.0.0.1; '
             text += 'some tools, such as conda, set it to something else.'
         sys.exit(text)
-
-
-def stop(number, frame):
-    """End the loop of main(); signals call this."""
-    sys.exit()
 
 
 def print_start(port):
