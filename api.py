@@ -26,10 +26,12 @@
     Courses       a collection behind tokens                          copy
     Docs          Swagger UI for swagger.yaml                         copy
     Lists         pages, sorting and searching                        skip at first
-    SSH keys      what a public key must look like                    skip at first
     Limits        too many failed sign-ins                            skip at first
     Slow work     threads for scripts and for passwords               skip at first
+    Scripts       PowerShell: start it, wait for it, end it           skip at first
     Passwords     hashes of the passwords of users                    skip at first
+    SSH keys      what a public key must look like                    skip at first
+    Files         a file, and 304 for who has it already              skip at first
     Browsers      what pages of other origins may do                  skip at first
     Database      SQLite or PostgreSQL in place of dicts              skip at first
     Access log    a line for each request                             skip at first
@@ -37,8 +39,10 @@
     Connections   clients that are slow, silent or many               skip at first
     Server        health, the start and the stop                      skip at first
 
-To make a service of your own, copy this file and delete the rooms marked "copy" that
-you do not need. You may delete Database, Access log, Proxy and Connections as well.
+New here? Look at Films or Courses first: 80 lines that show what the rooms above them
+are for. "python .ci/cut.py Films > films.py" writes a file with that room and what it
+needs. Or copy this file, and delete the rooms marked "copy" that you do not need; you
+may delete Database, Access log, Proxy and Connections as well.
 
 The environment may set:
 
@@ -122,7 +126,7 @@ def setting(name, default=''):
     """Return a setting of the environment, or its default if it is not set or empty."""
     value = os.environ.get(name) or default
     try:
-        # Python keeps bytes that are not UTF-8 as surrogates, which this refuses.
+        # Bytes that are not UTF-8 come as surrogates, for which this raises an error.
         value.encode()
     except UnicodeEncodeError:
         sys.exit(f'{name} must be UTF-8 text')
@@ -152,7 +156,8 @@ API_PASSWORD = setting('API_PASSWORD', DEMO_PASSWORD)
 RATE_LIMIT = number_setting('RATE_LIMIT', 10, 0, 1000)
 TRUSTED_PROXY = setting('TRUSTED_PROXY')
 IS_LOOPBACK = re.fullmatch(r'localhost|::1|127\.[0-9.]+', HOST) is not None
-ONLY_THIS_MACHINE = IS_LOOPBACK and not TRUSTED_PROXY  # can reach the service
+# Whether no other machine can reach the service.
+ONLY_THIS_MACHINE = IS_LOOPBACK and not TRUSTED_PROXY
 MAX_ITEMS = number_setting('MAX_ITEMS', 10_000, 1, 1_000_000_000)
 CORS_ORIGIN = setting('CORS_ORIGIN').split()
 DATABASE_URL = setting('DATABASE_URL')
@@ -160,25 +165,26 @@ SCRIPT_TIMEOUT = number_setting('SCRIPT_TIMEOUT', 30, 0.1, 86_400, float)
 
 # --- Hooks ----------------------------------------------------------------------------
 
-# The rooms below add to these what they need, and main() in the room Server uses it.
+# The rooms below add to these what they need, and main(), in the last room, reads them.
 # So main() names no room, and most rooms can be deleted.
 
-# Printed at the start; {url} becomes the address of the service.
+# Lines to print at the start; {url} becomes the address of the service.
 start_lines = ['Listening on {url} (Ctrl-C ends it)']
 
 # Functions that raise 503 if something is away that the service needs.
 health_checks = []
 
-# Options of waitress, the server. Python runs one thread at a time anyway, and work
-# that takes long brings a thread of its own: see the room Slow work.
+# Options of waitress, the server. Two threads are enough: Python runs one at a time,
+# and slow work adds a thread while it runs.
 server_options = {'threads': 2}
 
-# Functions that are called with the server before it serves.
+# Functions that are called with waitress's server before it serves.
 on_start = []
 
-servers = []  # the server, once it serves
+# That server, once it serves.
+servers = []
 
-# Functions that take a WSGI application (PEP 3333) and return one to serve instead.
+# Functions that wrap the whole service (WSGI middleware, PEP 3333).
 middleware = []
 
 # Functions that are called a few times a second, and once at the end.
@@ -217,15 +223,15 @@ class Api(bottle.Bottle):
     def default_error_handler(self, error):
         """Return the body of an error; set the headers that belong to it."""
         if error.status_code == 500:
-            # Bottle makes a 500 after these hooks, and drops their headers.
+            # A 500 has lost the headers that these hooks have set: run them again.
             self.trigger_hook('after_request')
         if error.status_code == 405:
-            # No route takes OPTIONS, so Bottle makes a 405 of it, which becomes 204.
             methods = error.headers['Allow'].split(',')
             if 'GET' in methods:
                 methods.append('HEAD')
             response.set_header('Allow', ','.join([*methods, 'OPTIONS']))
             if request.method == 'OPTIONS':
+                # Browsers ask so before a page of another origin may call.
                 response.status = 204
         response.content_type = JSON
         return json.dumps({'message': error.body})
@@ -237,8 +243,9 @@ app = Api()
 @app.hook('before_request')
 def refuse_bad_path():
     """Raise 400 for a path that is not UTF-8."""
-    # WSGI decodes the bytes of a path as latin-1: turn them back, and decode them as
-    # UTF-8. Bottle would leave out wrong bytes, and find film 1 under /films/%FF1.
+    # request[...] is what the server says of the request (the WSGI environ). All texts
+    # in it are bytes decoded as latin-1, so turn them back, and decode them as UTF-8.
+    # Bottle would leave out wrong bytes, and find film 1 under /films/%FF1.
     try:
         request['bottle.raw_path'].encode('latin-1').decode()
     except UnicodeDecodeError:
@@ -288,7 +295,7 @@ def read_text(*types):
 def parse_json(text):
     """Return the value of a JSON text (RFC 8259); raise 400."""
     try:
-        value = json.loads(text)
+        value = json.loads(text)  # RecursionError comes at a depth of its own
         if is_too_deep(value):
             raise ValueError(f'nested deeper than {MAX_DEPTH}')
         # This raises ValueError for NaN, 1e999 and lone surrogates like "\ud800".
@@ -341,10 +348,18 @@ def read_fields(*types):
 # --- Fields ---------------------------------------------------------------------------
 
 
+class Rule(NamedTuple):
+    """What a field may hold: a function that looks at a value, and words for errors."""
+
+    allows: Callable
+    wording: str
+
+
 def check(fields, rules, required=(), ignored=(), make_error=ApiError):
     """Return the fields if they keep the rules; raise 400 that names the first bad one.
 
     ignored are fields that GET shows, so a client may send them back; they are dropped.
+    make_error is the class of the error, for a section that has its own.
     """
     for name in fields:
         if name not in rules and name not in ignored:
@@ -356,13 +371,6 @@ def check(fields, rules, required=(), ignored=(), make_error=ApiError):
         if name in fields and not rule.allows(fields[name]):
             raise make_error(400, f'{name} must be {rule.wording}')
     return {name: fields[name] for name in rules if name in fields}
-
-
-class Rule(NamedTuple):
-    """What a field may hold: a function that looks at a value, and words for errors."""
-
-    allows: Callable
-    wording: str
 
 
 # Each of these functions returns a rule; its inner function "allows" sees the value.
@@ -378,7 +386,7 @@ def text_of(least, most):
 
 
 def matching(pattern, wording):
-    """Return the rule for a text that a regular expression describes as a whole."""
+    """Return the rule for a text that matches a regular expression as a whole."""
 
     def allows(value):
         return isinstance(value, str) and re.fullmatch(pattern, value) is not None
@@ -394,7 +402,7 @@ def identifier(most, marks='._-'):
         # Clients take these two for "here" and "one up".
         if not isinstance(value, str) or value in ('.', '..'):
             return False
-        return 1 <= len(value) <= most and set(value) <= characters
+        return 1 <= len(value) <= most and characters.issuperset(value)
 
     return Rule(allows, f'1 to {most} of letters, digits and {" ".join(marks)}')
 
@@ -479,7 +487,8 @@ collections = []  # all of them, for the room Database
 class Collection(MutableMapping):
     """Items by key, at most MAX_ITEMS of them, which several threads may use at once.
 
-    A method that reads and then writes keeps all others out meanwhile. Items are
+    It can do what a dict can: get() and the like are MutableMapping's, and use what is
+    here. A method that reads and then writes keeps all others out meanwhile. Items are
     replaced and never changed in place, so one that was read stays as it is. An item is
     what JSON can hold.
     """
@@ -518,7 +527,7 @@ class Collection(MutableMapping):
         return dict(self.page()).values()
 
     def put(self, key, item):
-        """Store an item, in place of one with this key; return whether it is new."""
+        """Store an item, or replace the one with this key; return whether it is new."""
         with self.place.writing() as items:
             is_new = key not in items
             self.store_if_room(items, key, item)
@@ -536,7 +545,7 @@ class Collection(MutableMapping):
         """Store an item under the next number, as text, and return that key."""
         with self.place.writing() as items:
             key = str(items.next_number())
-            while key in items:
+            while key in items:  # put() may have used this number
                 key = str(items.next_number())
             self.store_if_room(items, key, item)
         return key
@@ -587,15 +596,17 @@ class Collection(MutableMapping):
 
 TOKEN_SECONDS = 30 * 60
 REALM = 'realm="One-File API"'
-# Each token has this value. It changes with the password, and old tokens end then.
+# It is in each token. With a new password it is another one, so the old tokens end.
 demo_version = hmac.new(SECRET_KEY.encode(), API_PASSWORD.encode(), 'sha256')
-# The names are those of LDAP: cn is the name to sign in with, memberOf the groups.
+# The names are LDAP's: cn is the name to sign in with. A group is cn=Admins, or in full
+# cn=Admins,ou=groups,dc=example,dc=com.
 DEMO = {
     'cn': API_USERNAME,
     'memberOfs': ['cn=Admins'],
     'password_version': demo_version.hexdigest(),
 }
 ACCOUNT = {'username': text_of(1, 1000), 'password': text_of(1, 1000)}
+# What OAuth clients send as well; it is not looked at.
 OAUTH_FIELDS = ['grant_type', 'scope', 'client_id', 'client_secret']
 
 # Dicts of those who can sign in, by name. A section with users adds them.
@@ -617,8 +628,9 @@ if API_PASSWORD == DEMO_PASSWORD and not ONLY_THIS_MACHINE:
 class AuthPlugin:
     """Bottle plugin: auth=FUNCTION in a route says who may call it.
 
-    The function returns the caller's name, or raises an error. The route, and the log,
-    find the name in request['REMOTE_USER'].
+    The function is bearer or admin, which stand below, or another such as basic in the
+    room Hello. It returns the caller's name, which the route and the log then find in
+    request['REMOTE_USER'], or raises an error.
     """
 
     name = 'auth'
@@ -626,8 +638,9 @@ class AuthPlugin:
 
     def apply(self, callback, route):
         """Return a route's function, with its auth function called before it."""
-        # route.config has the options of the route, and those of the whole app.
-        unknown = set(route.config) - set(app.config) - {'auth'}
+        # Bottle puts the options of the app into route.config too.
+        options = set(route.config) - set(app.config)
+        unknown = options - {'auth'}
         if unknown:
             # A slip such as auht=admin would leave the route open to everybody.
             raise TypeError(f'{route.rule}: there is no option {unknown.pop()}')
@@ -688,9 +701,9 @@ def make_token(account):
     """Return a token for an account: a signed JWT (RFC 7519), for TOKEN_SECONDS."""
     now = int(time.time())
     claims = {
-        'sub': account['cn'],
-        'iat': now,
-        'exp': now + TOKEN_SECONDS,
+        'sub': account['cn'],  # whose it is
+        'iat': now,  # when it was issued
+        'exp': now + TOKEN_SECONDS,  # when it expires
         'password_version': account['password_version'],
     }
     return jwt.encode(claims, SECRET_KEY, algorithm='HS256')
@@ -725,15 +738,18 @@ def read_token(token):
 
 
 def sign_in(name, password):
-    """Return the account with this name and password, or None; raise 429 or 503."""
+    """Return the account with this name and password, or None; raise 429 or 503.
+
+    The room Limits does the counting.
+    """
     refuse_too_many_sign_ins(name)
     account = find_account(name)
-    if is_right_password(account, password):
-        # Look again: many guesses at once must not get past the limit.
-        refuse_too_many_sign_ins(name)
-        return account
-    count_failed_sign_in(name)
-    return None
+    if not is_right_password(account, password):
+        count_failed_sign_in(name)
+        return None
+    # Other guesses may have failed while this password was checked.
+    refuse_too_many_sign_ins(name)
+    return account
 
 
 def is_right_password(account, password):
@@ -741,6 +757,7 @@ def is_right_password(account, password):
     if account is DEMO:
         # As bytes, because compare_digest takes no text with letters like é.
         return secrets.compare_digest(password.encode(), API_PASSWORD.encode())
+    # Also if there is no account, so that the time does not tell which names exist.
     return any(is_right(account, password) for is_right in password_checks)
 
 
@@ -768,7 +785,7 @@ def read_sign_in(make_error=ApiError):
 
 def basic():
     """Return the name of who signs in by HTTP Basic (RFC 7617); raise 401, 429 ..."""
-    # request.auth of Bottle would also take the word of a server in front.
+    # Bottle's request.auth would also believe a name that a server in front has set.
     given = bottle.parse_auth(get_header('Authorization'))
     account = None
     if given:
@@ -788,6 +805,7 @@ def get_root():
     """Greet a program; send a browser on to the docs page, if the file has one."""
     has_docs = any(route.rule == '/docs' for route in app.routes)
     if has_docs and 'text/html' in get_header('Accept'):
+        # Bottle makes headers of these: vary='Accept' becomes Vary: Accept.
         return HTTPResponse(status=302, Location='docs', vary='Accept')
     return HTTPResponse({'hello': 'world'}, vary='Accept')
 
@@ -800,16 +818,13 @@ def get_hello_world():
 
 # --- Weekend API ----------------------------------------------------------------------
 
-MAX_OUTPUT = 1024 * 1024  # bytes of what the script writes to stdout, and to stderr
 SCRIPT = Path(__file__).with_name('script.ps1')
-POWERSHELL = 'powershell' if os.name == 'nt' else 'pwsh'
-# Settings that the script does not get, as it could show them. Add your own secrets.
-SECRETS = ['SECRET_KEY', 'API_USERNAME', 'API_PASSWORD', 'DATABASE_URL', 'PGPASSWORD']
 
-# A line for the start, which shows no password of your own. {{url}} becomes {url}.
+# A line for the start, which shows no password of your own.
 shown_password = API_PASSWORD if API_PASSWORD == DEMO_PASSWORD else '$API_PASSWORD'
 start_lines.append(
-    f'A token: curl {{url}}/token --data-urlencode "username={API_USERNAME}" '
+    'A token: curl {url}/token '
+    f'--data-urlencode "username={API_USERNAME}" '
     f'--data-urlencode "password={shown_password}"'
 )
 
@@ -832,7 +847,7 @@ def post_token():
     try:
         account = read_sign_in()
     except ApiError as problem:
-        # All of them, also 429 and 503, which are not made here.
+        # All of them: also 429 of the room Limits, and 503 of the room Passwords.
         add_oauth_fields(problem)
         raise
     answer = {
@@ -855,7 +870,7 @@ def add_oauth_fields(problem):
         'error': names.get(problem.status_code, 'invalid_request'),
         'error_description': oauth_text(problem.message),
     }
-    problem.body = json.dumps(fields)
+    problem.body = json.dumps(fields)  # as an ApiError is an answer too
 
 
 def oauth_text(text):
@@ -871,8 +886,7 @@ def oauth_text(text):
 def post_run_script():
     """Run script.ps1 and return what it wrote; raise 500, 503 or 504."""
     try:
-        # At most two scripts at once, and one more thread for the other requests: both
-        # are in the room Slow work.
+        # Two scripts at once, or 503; and meanwhile one more thread for other requests.
         with script_places, spare_thread:
             result = run_script(SCRIPT, SCRIPT_TIMEOUT)
     except NoPowerShell as problem:
@@ -891,138 +905,6 @@ def post_run_script():
     return written
 
 
-class ScriptError(Exception):
-    """A script can't be started; the text says why."""
-
-
-class NoPowerShell(ScriptError):
-    """PowerShell is not installed."""
-
-
-class ScriptResult(NamedTuple):
-    """What a script wrote; its exit code is None if it had to be ended."""
-
-    exit_code: int | None
-    output: str
-    error: str
-
-
-def run_script(script, seconds):
-    """Run a PowerShell script for so many seconds at most; return a ScriptResult.
-
-    Raise ScriptError, or NoPowerShell, if it can't be started.
-    """
-    if not script.is_file():
-        raise ScriptError(f'There is no file {script.name}')
-    try:
-        script.read_bytes()
-    except OSError as problem:
-        message = f'{script.name} can not be read: {problem.strerror}'
-        raise ScriptError(message) from None
-    try:
-        # PowerShell leaves files in its temporary folder when it is ended.
-        temporary = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
-    except OSError:
-        message = 'There is no folder to write to, such as /tmp, or it is full'
-        raise ScriptError(message) from None
-    with temporary as folder:
-        process = start_script(script, folder)
-        log.info('Script %d started', process.pid)
-        try:
-            output = OutputReader(process.stdout)
-            error = OutputReader(process.stderr)
-            exit_code = wait_for_script(process, seconds)
-        finally:
-            kill_group(process)
-        return ScriptResult(exit_code, output.text(), error.text())
-
-
-def start_script(script, folder):
-    """Start a PowerShell script whose temporary folder this is; return its process.
-
-    Raise ScriptError, or NoPowerShell.
-    """
-    environment = {k: v for k, v in os.environ.items() if k not in SECRETS}
-    # Without NO_COLOR there are codes for colours in what it writes.
-    environment.update(NO_COLOR='1', TMPDIR=folder, TEMP=folder, TMP=folder)
-    options = ['-NoProfile', '-NonInteractive', '-ExecutionPolicy', 'Bypass']
-    try:
-        return subprocess.Popen(
-            [POWERSHELL, *options, '-File', str(script)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=environment,
-            start_new_session=True,  # a group of its own, which kill_group() can end
-        )
-    except OSError as problem:
-        if shutil.which(POWERSHELL) is None and isinstance(problem, FileNotFoundError):
-            message = 'PowerShell is not installed; see https://aka.ms/powershell'
-            raise NoPowerShell(message) from None
-        raise ScriptError(f'PowerShell can not be run: {problem.strerror}') from None
-
-
-class OutputReader(threading.Thread):
-    """Reads a pipe to its end, so that the script can go on, and keeps MAX_OUTPUT."""
-
-    def __init__(self, pipe):
-        super().__init__(daemon=True)
-        self.pipe = pipe
-        self.kept = bytearray()
-        self.start()
-
-    def run(self):
-        """Read until all that write to the pipe have ended."""
-        with self.pipe:
-            while part := self.pipe.read1(65536):
-                # One byte more than is shown, to see that there was more. Later parts
-                # are read and dropped.
-                room = MAX_OUTPUT + 1 - len(self.kept)
-                self.kept += part[:room]
-
-    def text(self):
-        """Return what was kept, as text."""
-        # A program that the script left running may keep the pipe open.
-        self.join(timeout=1)  # seconds
-        written = bytes(self.kept)
-        text = written[:MAX_OUTPUT].decode(errors='replace')
-        if len(written) > MAX_OUTPUT:
-            text += f'\n[cut after {MAX_OUTPUT} bytes]'
-        return text
-
-
-def wait_for_script(process, seconds):
-    """Return a script's exit code, or None if it takes longer or the service stops."""
-    deadline = time.monotonic() + seconds
-    while process.poll() is None:
-        if stopping.wait(0.02):
-            log.info('Script %d is ended, as the service stops', process.pid)
-            return None
-        if time.monotonic() > deadline:
-            log.info('Script %d is ended after %g seconds', process.pid, seconds)
-            return None
-    log.info('Script %d ended with exit code %d', process.pid, process.returncode)
-    return process.returncode
-
-
-def kill_group(process):
-    """Kill a process and all that it started."""
-    if os.name == 'nt':
-        command = ['taskkill', '/F', '/T', '/PID', str(process.pid)]
-        subprocess.run(command, capture_output=True, check=False)
-        process.wait()
-        return
-    # start_new_session has made a group of it and all that it started.
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    # Process 1 of a container, such as this one, has to collect all that have ended.
-    # waitpid(-N) collects one of group N; it raises ChildProcessError if none is left.
-    with suppress(ChildProcessError):
-        while True:
-            os.waitpid(-process.pid, 0)
-
-
 # --- Films ----------------------------------------------------------------------------
 
 START_FILMS = {
@@ -1034,7 +916,7 @@ MONTHS = (
     'January|February|March|April|May|June|'
     'July|August|September|October|November|December'
 )
-# What a client sends, and below it what a query may ask for, as films are stored.
+# FILM is what a client sends; FILM_QUERY is what a query may ask for, as it is stored.
 FILM = {
     'name': text_of(1, 200),
     'year': whole_number(1870, 2100),
@@ -1055,8 +937,9 @@ def read_film():
     sent = {}
     for name, value in read_fields(JSON, FORM).items():
         # Name is taken like name, so that what GET shows can be sent back.
-        is_known = name.lower() in FILM
-        sent[name.lower() if is_known else name] = value
+        if name.lower() in FILM:
+            name = name.lower()
+        sent[name] = value
     # A form has nothing but text.
     if sent_type() == FORM and re.fullmatch('[0-9]{4}', sent.get('year', '')):
         sent['year'] = int(sent['year'])
@@ -1067,6 +950,7 @@ def read_film():
 @app.get('/films')
 def list_films():
     """Return the films that the query asks for, by id."""
+    # list_page() is in the room Lists; it returns pairs of id and film.
     return dict(list_page(films, FILM_QUERY))
 
 
@@ -1117,7 +1001,7 @@ class RecordError(ApiError):
 
 
 def new_record(username, timestamp=None, value1=None, value2=None, value3=None):
-    """Return a record that this user makes now; its dates are in milliseconds()."""
+    """Return a new record of this user; its dates are now, in milliseconds."""
     now = milliseconds()
     return {
         'timestamp': timestamp,
@@ -1137,23 +1021,39 @@ def milliseconds():
 
 START_RECORDS = {
     '1': new_record(
-        'ironman', 2392822832.21, 'Boston Terrier', 9938212273.32, True
+        'ironman',
+        timestamp=2392822832.21,
+        value1='Boston Terrier',
+        value2=9938212273.32,
+        value3=True,
     ),
     '2': new_record(
         'thor',
-        8929109,
-        'The only thing permanent in life is impermanence!',
-        88239244423.21,
-        False,
+        timestamp=8929109,
+        value1='The only thing permanent in life is impermanence!',
+        value2=88239244423.21,
+        value3=False,
     ),
     '3': new_record(
-        'blackwidow', 6789998212.0, 'What a great day!', 221220231.01, True
+        'blackwidow',
+        timestamp=6789998212.0,
+        value1='What a great day!',
+        value2=221220231.01,
+        value3=True,
     ),
     '4': new_record(
-        'loki', 67182, 'Where are the mere mortals?', 88239244423.21, False
+        'loki',
+        timestamp=67182,
+        value1='Where are the mere mortals?',
+        value2=88239244423.21,
+        value3=False,
     ),
     '5': new_record(
-        'captain_america', 828283281.21, "No, I don't think I will..", 781230.21, True
+        'captain_america',
+        timestamp=828283281.21,
+        value1="No, I don't think I will..",
+        value2=781230.21,
+        value3=True,
     ),
 }
 RECORD = {
@@ -1162,11 +1062,11 @@ RECORD = {
     'value2': or_null(NUMBER),
     'value3': or_null(BOOLEAN),
 }
-# What is shown too, and nobody may write.
+# Fields that are shown as well, and that no client can set.
 READ_ONLY = {
-    'id': whole_number(1, 2**63 - 1),
-    'creationdate': whole_number(0, 2**63 - 1),
-    'lastmodificationdate': whole_number(0, 2**63 - 1),
+    'id': whole_number(1, 10**18),
+    'creationdate': whole_number(0, 10**18),
+    'lastmodificationdate': whole_number(0, 10**18),
     'lastmodifiedby': text_of(1, 64),
 }
 KEY_NAME = identifier(64)
@@ -1178,7 +1078,7 @@ api_keys = Collection('api_keys')  # the hash of each key by its owner's name
 def api_key():
     """Return the owner of the API key in the header api-key; raise 401 or 429."""
     sent = get_header('api-key')
-    owner = sent.rpartition('.')[0]
+    owner = sent.rpartition('.')[0]  # a key is NAME.RANDOM, and NAME may have dots
     if sent and secrets.compare_digest(hash_key(sent), api_keys.get(owner, '')):
         return owner
     if sent:
@@ -1224,7 +1124,7 @@ def post_key(username):
     if not KEY_NAME.allows(username):
         raise RecordError(400, f'username must be {KEY_NAME.wording}')
     refuse_too_many_keys()
-    # The name is a part of the key, so one look finds whose it is.
+    # With the name in front, api_key() finds the owner at once.
     key = f'{username}.{secrets.token_urlsafe(16)}'
     if not api_keys.add(username, hash_key(key)):
         message = 'The username you are trying to register has been already used!'
@@ -1343,6 +1243,7 @@ def missing_number():
 
 # --- Users ----------------------------------------------------------------------------
 
+# The names are LDAP's: cn is the name to sign in with, sn the surname, dn the path.
 START_USERS = {
     'alice': {
         'cn': 'alice',
@@ -1382,7 +1283,7 @@ USER = {
 }
 LISTS = ['memberOfs', 'sshPublicKeys']
 PASSWORD_FIELDS = ['password_hash', 'password_salt', 'password_version']
-# What a query may search for: not the password, and in a list one of its values.
+# What a query may ask for: not the password, and of a list one value that is in it.
 USER_QUERY = {name: rule for name, rule in USER.items() if name != 'password'}
 USER_QUERY['memberOfs'] = text_of(1, 200)
 USER_QUERY['sshPublicKeys'] = text_of(1, 4000)
@@ -1423,18 +1324,6 @@ def read_user(fields, required=()):
     return user
 
 
-def clean_keys(lines):
-    """Return SSH public keys without their line ends; raise 400 naming a bad one."""
-    keys = []
-    for number, line in enumerate(lines, 1):
-        key = line.strip('\ufeff \r\n')
-        problem = find_key_problem(key)
-        if problem:
-            raise ApiError(400, f'sshPublicKeys: key {number} {problem}')
-        keys.append(key)
-    return keys
-
-
 @app.get('/users', auth=admin)
 def list_users():
     """Return the users that the query asks for."""
@@ -1446,7 +1335,7 @@ def list_users():
 def create_user():
     """Add a user; raise 409."""
     given = read_user(read_fields(JSON), required=['cn', 'sn'])
-    admin()  # again, as the role may have ended while the password was hashed
+    admin()  # once more, as in change_user()
     cn = given['cn']
     defaults = {'uid': cn, 'memberOfs': [], 'sshPublicKeys': [], 'accountLocked': False}
     user = {**defaults, **given}
@@ -1469,7 +1358,7 @@ def get_user(cn):
 
 @app.put('/users/<cn>', auth=admin)
 def put_user(cn):
-    """Change the fields of a user that are given; raise 404."""
+    """Change the fields of a user that are given, as in the tutorial; raise 404."""
     return change_user(cn, read_fields(JSON), admin)
 
 
@@ -1477,17 +1366,17 @@ def put_user(cn):
 def patch_user(cn):
     """Change fields, as PUT does; users may change their own password. Raise 403."""
     fields = read_fields(JSON)
-    if cn == request['REMOTE_USER'] and set(fields) == {'password'}:
-        return change_user(cn, fields, bearer)
-    admin()
-    return change_user(cn, fields, admin)
+    is_own_password = cn == request['REMOTE_USER'] and set(fields) == {'password'}
+    return change_user(cn, fields, bearer if is_own_password else admin)
 
 
 def change_user(cn, fields, auth):
-    """Change the fields of a user; return the user. auth is called, and may refuse."""
+    """Change the fields of a user; return the user. auth says who may do it."""
+    auth()
     # The name stays, also if another one was sent.
     changes = {**read_user(fields), 'cn': cn}
-    auth()  # again, as the role may have ended while the password was hashed
+    # Once more: a password may wait ten seconds to be hashed, and a role end meanwhile.
+    auth()
     user = users.change(cn, changes)
     if user is None:
         raise no_user(cn)
@@ -1623,13 +1512,42 @@ def delete_course(code):
 def post_login():
     """Return the bare token for a user name and a password."""
     token = make_token(read_sign_in(CourseError))
-    headers = {'Content-Type': 'text/plain; charset=utf-8', 'Cache-Control': 'no-store'}
-    return HTTPResponse(token, headers=headers)
+    return HTTPResponse(
+        token, content_type='text/plain; charset=utf-8', cache_control='no-store'
+    )
 
 
 # --- Docs -----------------------------------------------------------------------------
 
-# The addresses have no host and no leading slash: so the page works under a prefix.
+start_lines.insert(1, 'Docs: {url}/docs')
+
+
+@app.get('/docs')
+def redirect_to_docs():
+    """Send the browser to the page's folder, in which it looks for the page's files."""
+    return HTTPResponse(status=308, Location='docs/')
+
+
+@app.get(['/docs/', '/docs/<name>'])
+def get_docs(name='index.html'):
+    """Return a file of Swagger UI, a page from which each route can be called."""
+    if name == 'swagger-initializer.js':
+        return send_file(INITIALIZER.encode(), name)
+    # Only names that are in the folder, and so none like "..".
+    if name not in os.listdir(swagger_ui_path):
+        raise ApiError(404, f'There is no file {name} here')
+    return send_file(Path(swagger_ui_path, name).read_bytes(), name)
+
+
+@app.get('/swagger.yaml')
+def get_swagger():
+    """Return the description of the service in OpenAPI 3.1."""
+    content = Path(__file__).with_name('swagger.yaml').read_bytes()
+    return send_file(content, 'swagger.yaml')
+
+
+# JavaScript, which Swagger UI reads first. The address begins with "..", so that the
+# page works under a path prefix too.
 INITIALIZER = """\
 window.onload = () => {
     window.ui = SwaggerUIBundle({
@@ -1657,75 +1575,10 @@ document.addEventListener("click", (event) => {
     }
 });
 """
-PAGE_POLICY = "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'"
-
-start_lines.insert(1, 'Docs: {url}/docs')
-
-
-@app.get('/docs')
-def redirect_to_docs():
-    """Send the browser to the page's folder, in which it looks for the page's files."""
-    return HTTPResponse(status=308, Location='docs/')
-
-
-@app.get(['/docs/', '/docs/<name>'])
-def get_docs(name='index.html'):
-    """Return a file of Swagger UI, a page from which each route can be called."""
-    if name == 'swagger-initializer.js':
-        return send_file(INITIALIZER.encode(), name)
-    path = Path(swagger_ui_path, name)
-    if name not in os.listdir(swagger_ui_path):
-        raise ApiError(404, f'There is no file {name} here')
-    return send_file(path.read_bytes(), name)
-
-
-@app.get('/swagger.yaml')
-def get_swagger():
-    """Return the description of the service in OpenAPI 3.1."""
-    content = Path(__file__).with_name('swagger.yaml').read_bytes()
-    return send_file(content, 'swagger.yaml')
-
-
-FILE_TYPES = {
-    '.css': 'text/css; charset=utf-8',
-    '.html': 'text/html; charset=utf-8',
-    '.js': 'text/javascript; charset=utf-8',
-    '.png': 'image/png',
-    '.yaml': 'application/yaml',
-}
-
-
-def send_file(content, name):
-    """Return a file, or 304 if the client has it already (RFC 9110, 13); raise 412."""
-    etag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
-    headers = {
-        'ETag': etag,
-        # Browsers keep it and ask each time whether there is a new one.
-        'Cache-Control': 'no-cache',
-        'Content-Security-Policy': PAGE_POLICY,
-    }
-    # If-Match names the versions of the file that the client can use.
-    wanted = read_etags('If-Match')
-    if wanted and etag not in wanted and '*' not in wanted:
-        raise ApiError(412, 'The file is another one by now')
-    # If-None-Match names those that it has. A proxy that compresses files puts W/, for
-    # weak, before a tag.
-    known = [tag.removeprefix('W/') for tag in read_etags('If-None-Match')]
-    if etag in known or '*' in known:
-        return HTTPResponse(status=304, headers=headers)
-    headers['Content-Type'] = FILE_TYPES.get(Path(name).suffix, 'text/plain')
-    return HTTPResponse(content, headers=headers)
-
-
-def read_etags(header):
-    """Return the entity tags in a header."""
-    tags = get_header(header, '').split(',')
-    return [tag.strip() for tag in tags if tag.strip()]
-
 
 # --- Lists ----------------------------------------------------------------------------
 
-# As in JSON, but of a length that takes no time: 12, and 1.5 or 1e3.
+# Numbers in a query: 12, and 1.5 or 1e3. They are short, as long ones take time.
 WHOLE_NUMBER = r'-?(0|[1-9][0-9]{0,19})'
 DECIMAL_NUMBER = r'-?[0-9]{1,20}(\.[0-9]{1,20})?([eE][+-]?[0-9]{1,3})?'
 LIMIT = matching('[1-9][0-9]{0,2}|1000', 'a whole number from 1 to 1000')
@@ -1740,7 +1593,7 @@ class Query(NamedTuple):
     sort: list
     text: str
     wanted: dict
-    for_links: list  # the query without limit and offset, for links to other pages
+    for_links: dict  # the query without limit and offset, for links to other pages
 
 
 def list_page(collection, rules, show=None):
@@ -1748,11 +1601,12 @@ def list_page(collection, rules, show=None):
 
     rules are those of the fields, and show(key, item) returns an item as it is shown.
     Sets X-Total-Count, and Link (RFC 8288), which says where the other pages are. The
-    route must return no HTTPResponse, as that would have other headers.
+    route must not return an HTTPResponse, which would come without these headers.
     """
     query = read_query(rules)
     stop = query.offset + query.limit
     if query.sort or query.text or query.wanted:
+        # All items have to be looked at.
         pairs = shown_pairs(collection.page(), show)
         found = sort_pairs(find_pairs(pairs, query), query.sort)
         page = found[query.offset : stop]
@@ -1761,7 +1615,8 @@ def list_page(collection, rules, show=None):
         page = shown_pairs(collection.page(query.offset, stop), show)
         total = len(collection)
         if 0 < len(page) < query.limit:
-            # This is the last page, so count from it: len() may have changed since.
+            # The last page is not full. The total has to fit it, although somebody may
+            # have written since.
             total = query.offset + len(page)
     response.set_header('X-Total-Count', str(total))
     response.set_header('Link', make_links(query, total))
@@ -1777,58 +1632,47 @@ def shown_pairs(pairs, show):
 
 def read_query(rules):
     """Return the Query that was sent; raise 400 that names what is wrong."""
-    known = ['limit', 'offset', 'sort', 'q', *rules]
-    names = ', '.join(known)
-    limit = 100
-    offset = 0
+    sent = split_query(['limit', 'offset', 'sort', 'q', *rules])
+    limit = read_parameter('limit', sent.pop('limit', '100'), LIMIT)
+    offset = read_parameter('offset', sent.pop('offset', '0'), OFFSET)
     sort = []
     text = ''
     wanted = {}
-    for_links = []
-    seen = set()
-    for name, value in split_query():
-        if name not in known:
-            raise ApiError(400, f'{name} is not known here; known are {names}')
-        if name in seen and name != 'sort':
-            raise ApiError(400, f'{name} is there twice; known are {names}, each once')
-        seen.add(name)
-        if name not in ('limit', 'offset'):
-            for_links.append((name, value))
-        if name == 'limit':
-            limit = int(read_parameter(name, value, LIMIT))
-        elif name == 'offset':
-            offset = int(read_parameter(name, value, OFFSET))
-        elif name == 'sort':
-            sort.extend(value.split(','))
+    for name, value in sent.items():
+        if name == 'sort':
+            sort = read_sort(value, rules)
         elif name == 'q':
             text = read_parameter(name, value, text_of(1, 200))
         else:
             wanted[name] = read_parameter(name, value, rules[name])
-    check_sort(sort, rules)
-    return Query(limit, offset, sort, text, wanted, for_links)
+    return Query(int(limit), int(offset), sort, text, wanted, for_links=sent)
 
 
-def split_query():
-    """Return the pairs of name and value in the query; raise 400."""
+def split_query(known):
+    """Return the values in the query by their names, which must be known; raise 400."""
+    names = ', '.join(known)
+    sent = {}
     try:
         query = request.query_string.encode('latin-1').decode()
-        return parse_qsl(query, keep_blank_values=True, errors='strict')
+        pairs = parse_qsl(query, keep_blank_values=True, errors='strict')
     except ValueError:
         raise ApiError(400, 'The query must be UTF-8') from None
+    for name, value in pairs:
+        if name not in known:
+            raise ApiError(400, f'{name} is not known here; known are {names}')
+        if name == 'sort' and name in sent:
+            sent[name] += f',{value}'
+        elif name in sent:
+            raise ApiError(400, f'{name} is there twice; known are {names}, each once')
+        else:
+            sent[name] = value
+    return sent
 
 
 def read_parameter(name, text, rule):
-    """Return the value of a parameter; raise 400."""
-    value = parse_text(text, rule)
-    if not rule.allows(value):
-        raise ApiError(400, f'{name} must be {rule.wording}')
-    return value
+    """Return a parameter as what its rule wants: a text, a number, true or false.
 
-
-def parse_text(text, rule):
-    """Return a text of a query as what the rule wants.
-
-    That is the text, a number, true or false. If nothing fits, return the text.
+    Raise 400 if the rule allows none of these.
     """
     values = [text]
     if re.fullmatch(WHOLE_NUMBER, text):
@@ -1840,11 +1684,12 @@ def parse_text(text, rule):
     for value in values:
         if rule.allows(value):
             return value
-    return text
+    raise ApiError(400, f'{name} must be {rule.wording}')
 
 
-def check_sort(sort, rules):
-    """Raise 400 if sort names a field that there is not, or one twice."""
+def read_sort(text, rules):
+    """Return the fields to sort by; raise 400 if there is no such one, or one twice."""
+    sort = text.split(',')
     fields = [name.removeprefix('-') for name in sort]
     for field in fields:
         if field not in rules:
@@ -1852,6 +1697,7 @@ def check_sort(sort, rules):
             raise ApiError(400, f'sort must be some of {known}, each with - or without')
         if fields.count(field) > 1:
             raise ApiError(400, f'sort must not have {field} twice')
+    return sort
 
 
 def find_pairs(pairs, query):
@@ -1892,6 +1738,7 @@ def sort_pairs(pairs, sort):
     """Return the pairs in this order; a missing value is less than any other."""
     # The last field first, as sorted() keeps the order of items that are equal.
     for name in reversed(sort):
+        # partial(f, x) is a function that calls f(x, ...).
         sort_key = partial(value_for_sort, name.removeprefix('-'))
         pairs = sorted(pairs, key=sort_key, reverse=name.startswith('-'))
     return pairs
@@ -1924,10 +1771,309 @@ def make_links(query, total):
     return ', '.join(links)
 
 
+# --- Limits ---------------------------------------------------------------------------
+
+
+class Event(NamedTuple):
+    """Something that is limited, at a time in seconds, by a caller's address."""
+
+    time: float
+    kind: str
+    address: str
+    name: str
+
+
+events = deque(maxlen=10_000)  # the newest are at the end
+# An RLock, which a thread that holds it can take once more.
+events_lock = threading.RLock()
+
+
+def refuse_too_many_sign_ins(name):
+    """Raise 429 if too many sign-ins failed here in a minute.
+
+    The limit is RATE_LIMIT for a name at an address, and ten times that for an address
+    with all names, as a whole school may share it.
+    """
+    with events_lock:
+        refuse_above(RATE_LIMIT, 'failed sign-ins', name)
+        refuse_above(10 * RATE_LIMIT, 'failed sign-ins')
+
+
+def count_failed_sign_in(name):
+    """Count a failed sign-in, and log it; raise 429 instead if there were too many."""
+    log.info('Refused to sign in %s from %s', ascii(name)[:80], request['REMOTE_ADDR'])
+    with events_lock:
+        refuse_too_many_sign_ins(name)
+        count_event('failed sign-ins', name)
+
+
+def refuse_too_many_keys():
+    """Count a new API key; raise 429 after RATE_LIMIT of them from an address."""
+    with events_lock:
+        refuse_above(RATE_LIMIT, 'new API keys')
+        count_event('new API keys', '')
+
+
+def refuse_above(limit, kind, name=None):
+    """Raise 429 after so many events of the caller's address, with this name or any."""
+    now = time.monotonic()
+    address = request['REMOTE_ADDR']
+    times = []
+    for event in events:
+        if (event.kind, event.address) != (kind, address):
+            continue
+        if name is not None and event.name != name:
+            continue
+        if event.time > now - 60:
+            times.append(event.time)
+    if limit and len(times) >= limit:
+        # With a limit of 10, there is room when the tenth newest is a minute old.
+        seconds = math.ceil(times[-limit] + 60 - now)
+        message = f'Too many {kind}: please try again in {seconds} seconds'
+        raise ApiError(429, message, {'Retry-After': str(seconds)})
+
+
+def count_event(kind, name):
+    """Remember an event of the caller's address."""
+    events.append(Event(time.monotonic(), kind, request['REMOTE_ADDR'], name))
+
+
+# --- Slow work ------------------------------------------------------------------------
+
+
+class SpareThread:
+    """Gives the server one more thread while slow work runs in "with spare_thread:".
+
+    Waitress answers requests in few threads. Slow work waits for a script or a hash,
+    and if it kept one of these threads, other requests would have to wait as well.
+    Under another server this does nothing.
+    """
+
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.number = 0
+
+    def __enter__(self):
+        self.change_number(1)
+
+    def __exit__(self, *exception):
+        self.change_number(-1)
+
+    def change_number(self, change):
+        """Change the number of those inside, and the server's threads with it."""
+        with self.lock:
+            self.number += change
+            threads = server_options['threads'] + self.number
+            for server in servers:  # none in the tests, and under another server
+                server.task_dispatcher.set_thread_count(threads)
+
+
+class Places:
+    """A number of places for work that takes long: "with places:" takes one.
+
+    Whoever finds none free gets 503, with a Retry-After of so many seconds.
+    """
+
+    def __init__(self, number, what, retry_after):
+        self.free = threading.BoundedSemaphore(number)
+        self.what = what
+        self.retry_after = retry_after
+
+    def __enter__(self):
+        if self.free.acquire(blocking=False):
+            return
+        headers = {'Retry-After': str(self.retry_after)}
+        raise ApiError(503, f'Too many {self.what} at once: please try later', headers)
+
+    def __exit__(self, *exception):
+        self.free.release()
+
+
+spare_thread = SpareThread()
+
+# --- Scripts --------------------------------------------------------------------------
+
+MAX_OUTPUT = 1024 * 1024  # bytes of what the script writes to stdout, and to stderr
+POWERSHELL = 'powershell' if os.name == 'nt' else 'pwsh'
+# Settings that the script does not get, as it could show them. Add your own secrets.
+SECRETS = ['SECRET_KEY', 'API_USERNAME', 'API_PASSWORD', 'DATABASE_URL', 'PGPASSWORD']
+
+script_places = Places(2, 'scripts', retry_after=5)
+
+
+class ScriptError(Exception):
+    """A script can't be started; the text says why."""
+
+
+class NoPowerShell(ScriptError):
+    """PowerShell is not installed."""
+
+
+class ScriptResult(NamedTuple):
+    """What a script wrote; its exit code is None if it had to be ended."""
+
+    exit_code: int | None
+    output: str
+    error: str
+
+
+def run_script(script, seconds):
+    """Run a PowerShell script for so many seconds at most; return a ScriptResult.
+
+    Raise ScriptError, or NoPowerShell, if it can't be started.
+    """
+    if not script.is_file():
+        raise ScriptError(f'There is no file {script.name}')
+    if not os.access(script, os.R_OK):
+        raise ScriptError(f'{script.name} can not be read')
+    try:
+        # PowerShell leaves files in its temporary folder when it is ended.
+        temporary = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+    except OSError:
+        message = 'There is no folder to write to, such as /tmp, or it is full'
+        raise ScriptError(message) from None
+    with temporary as folder:
+        process = start_script(script, folder)
+        log.info('Script %d started', process.pid)
+        try:
+            output = OutputReader(process.stdout)
+            error = OutputReader(process.stderr)
+            exit_code = wait_for_script(process, seconds)
+        finally:
+            kill_group(process)
+        return ScriptResult(exit_code, output.text(), error.text())
+
+
+def start_script(script, folder):
+    """Start a PowerShell script, with a folder for its temporary files.
+
+    Return its process; raise ScriptError, or NoPowerShell.
+    """
+    environment = {k: v for k, v in os.environ.items() if k not in SECRETS}
+    # Without NO_COLOR there are codes for colours in what it writes.
+    environment.update(NO_COLOR='1', TMPDIR=folder, TEMP=folder, TMP=folder)
+    options = ['-NoProfile', '-NonInteractive', '-ExecutionPolicy', 'Bypass']
+    try:
+        return subprocess.Popen(
+            [POWERSHELL, *options, '-File', str(script)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment,
+            start_new_session=True,  # a group of its own, which kill_group() can end
+        )
+    except OSError as problem:
+        if shutil.which(POWERSHELL) is None and isinstance(problem, FileNotFoundError):
+            message = 'PowerShell is not installed; see https://aka.ms/powershell'
+            raise NoPowerShell(message) from None
+        raise ScriptError(f'PowerShell can not be run: {problem.strerror}') from None
+
+
+class OutputReader(threading.Thread):
+    """Reads a pipe to its end, so that the script can go on, and keeps MAX_OUTPUT."""
+
+    def __init__(self, pipe):
+        super().__init__(daemon=True)
+        self.pipe = pipe
+        self.kept = bytearray()
+        self.start()
+
+    def run(self):
+        """Read until all that write to the pipe have ended."""
+        with self.pipe:
+            while True:
+                part = self.pipe.read1(65536)  # bytes; fewer if no more are there yet
+                if not part:
+                    return
+                # One byte more than is shown, to see that there was more. What comes
+                # later is read and dropped.
+                room = MAX_OUTPUT + 1 - len(self.kept)
+                self.kept += part[:room]
+
+    def text(self):
+        """Return what was kept, as text."""
+        # A program that the script left running may keep the pipe open.
+        self.join(timeout=1)  # seconds
+        written = bytes(self.kept)
+        text = written[:MAX_OUTPUT].decode(errors='replace')
+        if len(written) > MAX_OUTPUT:
+            text += f'\n[cut after {MAX_OUTPUT} bytes]'
+        return text
+
+
+def wait_for_script(process, seconds):
+    """Return a script's exit code, or None if it takes longer or the service stops."""
+    deadline = time.monotonic() + seconds
+    while process.poll() is None:
+        if stopping.wait(0.02):  # seconds, or until the service stops
+            log.info('Script %d is ended, as the service stops', process.pid)
+            return None
+        if time.monotonic() > deadline:
+            log.info('Script %d is ended after %g seconds', process.pid, seconds)
+            return None
+    log.info('Script %d ended with exit code %d', process.pid, process.returncode)
+    return process.returncode
+
+
+def kill_group(process):
+    """Kill a process and all that it started."""
+    if os.name == 'nt':
+        command = ['taskkill', '/F', '/T', '/PID', str(process.pid)]
+        subprocess.run(command, capture_output=True, check=False)
+        process.wait()
+        return
+    # start_new_session has made a group of it and all that it started.
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    # In a container this is process 1, which has to collect what others have left: one
+    # of the group at a time, until there is none.
+    with suppress(ChildProcessError):
+        while True:
+            os.waitpid(-process.pid, 0)
+
+
+# --- Passwords ------------------------------------------------------------------------
+
+SCRYPT = {'n': 2**13, 'r': 8, 'p': 10}  # 8 MiB; the least that OWASP advises
+
+# Two hashes at a time, always in the same two threads, as a thread keeps the memory
+# that a hash takes. A hundred hashes take about ten seconds.
+hash_threads = ThreadPoolExecutor(2, 'hash')
+hash_places = Places(100, 'passwords', retry_after=10)
+
+
+def hash_password(password, salt):
+    """Return the hash of a password, in hex; raise 503 if too many are waiting."""
+    with hash_places, spare_thread:
+        hashing = hash_threads.submit(scrypt, password, salt)
+        return hashing.result()  # waits until it is done
+
+
+def scrypt(password, salt):
+    """Return the scrypt hash (RFC 7914) of a password, in hex, after about 0.2 s."""
+    if stopping.is_set():
+        raise ApiError(503, 'The service is stopping', {'Retry-After': '5'})
+    return hashlib.scrypt(password.encode(), salt=salt.encode(), **SCRYPT).hex()
+
+
+def has_password(account, password):
+    """Tell whether this is the password of an account; raise 503.
+
+    If there is no account, it takes as long.
+    """
+    salt = account.get('password_salt', '')
+    password_hash = account.get('password_hash', '')
+    return secrets.compare_digest(hash_password(password, salt), password_hash)
+
+
+password_checks.append(has_password)
+
 # --- SSH keys -------------------------------------------------------------------------
 
-# The types of SSH public keys. A key, in base64, has its type and then these parts (RFC
-# 4253, 6.6): a text as it is here, a number of bytes, or None for any bytes.
+# The types of SSH public keys. Behind its type, a key has parts in base64: the type
+# again, and then these (RFC 4253, 6.6). 'nistp256' is this very text, 32 is any 32
+# bytes, and None is any number of bytes.
 KEY_TYPES = {
     'ssh-ed25519': [32],
     'ssh-rsa': [None, None],
@@ -1937,6 +2083,19 @@ KEY_TYPES = {
     'sk-ssh-ed25519@openssh.com': [32, None],
     'sk-ecdsa-sha2-nistp256@openssh.com': ['nistp256', 65, None],
 }
+
+
+def clean_keys(lines):
+    """Return SSH public keys without their line ends; raise 400 naming a bad one."""
+    keys = []
+    for number, line in enumerate(lines, 1):
+        # A file that Windows' tools wrote begins with a byte order mark, \ufeff.
+        key = line.strip('\ufeff \r\n')
+        problem = find_key_problem(key)
+        if problem:
+            raise ApiError(400, f'sshPublicKeys: key {number} {problem}')
+        keys.append(key)
+    return keys
 
 
 def find_key_problem(line):
@@ -1984,158 +2143,47 @@ def split_key(key):
         key = key[end:]
     return parts
 
-# --- Limits ---------------------------------------------------------------------------
+
+# --- Files ----------------------------------------------------------------------------
+
+# The browser loads nothing for a page from other hosts, and shows it in no frame.
+PAGE_POLICY = "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'"
+FILE_TYPES = {
+    '.css': 'text/css; charset=utf-8',
+    '.html': 'text/html; charset=utf-8',
+    '.js': 'text/javascript; charset=utf-8',
+    '.png': 'image/png',
+    '.yaml': 'application/yaml',
+}
 
 
-class Event(NamedTuple):
-    """Something that is limited, at a time in seconds, by a caller's address."""
-
-    time: float
-    kind: str
-    address: str
-    name: str
-
-
-events = deque(maxlen=10_000)  # the newest are at the end
-events_lock = threading.RLock()  # which a thread that holds it may take once more
-
-
-def refuse_too_many_sign_ins(name):
-    """Raise 429 if too many sign-ins failed here in a minute.
-
-    Too many are RATE_LIMIT of a name at an address, and ten times as many of an address
-    with all names, as a whole school may share it.
-    """
-    with events_lock:
-        refuse_above(RATE_LIMIT, 'failed sign-ins', name)
-        refuse_above(10 * RATE_LIMIT, 'failed sign-ins')
+def send_file(content, name):
+    """Return a file, or 304 if the client has it already (RFC 9110, 13); raise 412."""
+    etag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+    headers = {
+        'ETag': etag,
+        # Browsers keep it and ask each time whether there is a new one.
+        'Cache-Control': 'no-cache',
+        'Content-Security-Policy': PAGE_POLICY,
+    }
+    # If-Match names the versions of the file that the client can use.
+    wanted = read_etags('If-Match')
+    if wanted and etag not in wanted and '*' not in wanted:
+        raise ApiError(412, 'The file is another one by now')
+    # If-None-Match names those that it has. A proxy that compresses files puts W/, for
+    # weak, before a tag.
+    known = [tag.removeprefix('W/') for tag in read_etags('If-None-Match')]
+    if etag in known or '*' in known:
+        return HTTPResponse(status=304, headers=headers)
+    headers['Content-Type'] = FILE_TYPES.get(Path(name).suffix, 'text/plain')
+    return HTTPResponse(content, headers=headers)
 
 
-def count_failed_sign_in(name):
-    """Count a failed sign-in, and log it; raise 429 in its place after too many."""
-    log.info('Refused to sign in %s from %s', ascii(name)[:80], request['REMOTE_ADDR'])
-    with events_lock:
-        refuse_too_many_sign_ins(name)
-        count_event('failed sign-ins', name)
+def read_etags(header):
+    """Return the entity tags in a header."""
+    tags = get_header(header, '').split(',')
+    return [tag.strip() for tag in tags if tag.strip()]
 
-
-def refuse_too_many_keys():
-    """Count a new API key; raise 429 after RATE_LIMIT of them from an address."""
-    with events_lock:
-        refuse_above(RATE_LIMIT, 'new API keys')
-        count_event('new API keys', '')
-
-
-def refuse_above(limit, kind, name=None):
-    """Raise 429 after so many events of the caller's address, with this name or any."""
-    now = time.monotonic()
-    address = request['REMOTE_ADDR']
-    times = []
-    for event in events:
-        is_mine = event.kind == kind and event.address == address
-        if is_mine and event.time > now - 60 and name in (None, event.name):
-            times.append(event.time)
-    if limit and len(times) >= limit:
-        # With a limit of 10, there is room when the tenth newest is a minute old.
-        seconds = math.ceil(times[-limit] + 60 - now)
-        message = f'Too many {kind}: please try again in {seconds} seconds'
-        raise ApiError(429, message, {'Retry-After': str(seconds)})
-
-
-def count_event(kind, name):
-    """Remember an event of the caller's address."""
-    events.append(Event(time.monotonic(), kind, request['REMOTE_ADDR'], name))
-
-
-# --- Slow work ------------------------------------------------------------------------
-
-
-class SpareThread:
-    """Gives the server one more thread while slow work runs in "with spare_thread:".
-
-    Waitress answers requests in few threads. Slow work waits for a script or a hash,
-    and if it kept one of these threads, other requests would have to wait as well.
-    Under another server this does nothing.
-    """
-
-    def __init__(self):
-        self.lock = threading.Lock()
-        self.number = 0
-
-    def __enter__(self):
-        self.change_number(1)
-
-    def __exit__(self, *exception):
-        self.change_number(-1)
-
-    def change_number(self, change):
-        """Change the number of those inside, and the server's threads with it."""
-        with self.lock:
-            number = self.number + change
-            for server in servers:  # none in the tests, and under another server
-                threads = server_options['threads'] + number
-                server.task_dispatcher.set_thread_count(threads)
-            self.number = number
-
-
-class Places:
-    """A number of places for work that takes long: "with places:" takes one.
-
-    Whoever finds none free gets 503, with a Retry-After of so many seconds.
-    """
-
-    def __init__(self, number, what, retry_after):
-        self.free = threading.BoundedSemaphore(number)
-        self.what = what
-        self.retry_after = retry_after
-
-    def __enter__(self):
-        if self.free.acquire(blocking=False):
-            return
-        headers = {'Retry-After': str(self.retry_after)}
-        raise ApiError(503, f'Too many {self.what} at once: please try later', headers)
-
-    def __exit__(self, *exception):
-        self.free.release()
-
-
-spare_thread = SpareThread()
-script_places = Places(2, 'scripts', retry_after=5)
-
-# --- Passwords ------------------------------------------------------------------------
-
-SCRYPT = {'n': 2**13, 'r': 8, 'p': 10}  # 8 MiB; the least that OWASP advises
-
-# Two hashes at a time, always in the same two threads, as a thread keeps the memory
-# that a hash takes. A hundred hashes take about ten seconds.
-hash_threads = ThreadPoolExecutor(2, 'hash')
-hash_places = Places(100, 'passwords', retry_after=10)
-
-
-def hash_password(password, salt):
-    """Return the hash of a password, in hex; raise 503 if too many are waiting."""
-    with hash_places, spare_thread:
-        return hash_threads.submit(scrypt, password, salt).result()
-
-
-def scrypt(password, salt):
-    """Return the scrypt hash (RFC 7914) of a password, in hex, after about 0.2 s."""
-    if stopping.is_set():
-        raise ApiError(503, 'The service is stopping', {'Retry-After': '5'})
-    return hashlib.scrypt(password.encode(), salt=salt.encode(), **SCRYPT).hex()
-
-
-def has_password(account, password):
-    """Tell whether this is the password of an account; raise 503.
-
-    It takes as long if there is no account, so that the time does not tell.
-    """
-    salt = account.get('password_salt', '')
-    password_hash = account.get('password_hash', '')
-    return secrets.compare_digest(hash_password(password, salt), password_hash)
-
-
-password_checks.append(has_password)
 
 # --- Browsers -------------------------------------------------------------------------
 
@@ -2157,7 +2205,7 @@ for origin in CORS_ORIGIN:
 
 
 def find_own_hosts():
-    """Return the names that Host may have; without any, it may be anything."""
+    """Return the names that Host may have; if there are none, it may be anything."""
     if not ONLY_THIS_MACHINE:
         return []
     names = ['localhost', '127.0.0.1', '[::1]']
@@ -2195,7 +2243,7 @@ def refuse_foreign_host():
 def refuse_foreign_page():
     """Raise 403 if a page of another origin sent the request.
 
-    Browsers send forms of any page, without asking, even to their user's own machine.
+    Any page on the web can make a browser send a form here, even to 127.0.0.1.
     """
     if is_foreign_page():
         raise ApiError(
@@ -2208,14 +2256,15 @@ def is_foreign_page():
     origin = get_header('Origin')
     if origin in CORS_ORIGIN:
         return False
-    # Browsers say here where the page is from: "none" is an address that was typed in.
+    # What a browser says over HTTPS, or to its own machine, of where the page is from:
+    # "none" is an address that the user typed in.
     site = get_header('Sec-Fetch-Site')
     if site:
         return site not in ('same-origin', 'none')
-    # They leave it out over plain HTTP to another machine, but not the page's origin.
+    # What it says over plain HTTP to another machine.
     if origin:
         return origin.partition('//')[2] != get_header('Host')
-    return False
+    return False  # no browser sent it, or no page
 
 
 @app.hook('after_request')
@@ -2233,24 +2282,6 @@ def allow_origin():
 
 
 # --- Database -------------------------------------------------------------------------
-
-HOW_TO_INSTALL = 'please run: pip install sqlalchemy "psycopg[binary]"'
-
-if DATABASE_URL:
-    try:
-        import sqlalchemy as sql
-    except ImportError as problem:
-        sys.exit(f'{problem}: {HOW_TO_INSTALL}')
-    metadata = sql.MetaData()
-    long_number = sql.BigInteger().with_variant(sql.Integer, 'sqlite')
-    # The lock of each collection, how many items it has, and the last number it gave.
-    locks = sql.Table(
-        'locks',
-        metadata,
-        sql.Column('name', sql.String(64), primary_key=True),
-        sql.Column('size', long_number, nullable=False),
-        sql.Column('last_number', long_number, nullable=False),
-    )
 
 # How long to wait in the database for a lock, in milliseconds. Reading never waits for
 # a change of an item, but only for an ALTER TABLE and the like, which may take long.
@@ -2307,6 +2338,27 @@ def has_host(url):
     return '@' not in (url.host or '')
 
 
+if DATABASE_URL:
+    try:
+        import sqlalchemy as sql
+
+        engine = make_engine(DATABASE_URL)
+    except ImportError as problem:
+        sys.exit(f'{problem}: please run: pip install sqlalchemy "psycopg[binary]"')
+    IS_SQLITE = engine.dialect.name == 'sqlite'
+    metadata = sql.MetaData()
+    # SQLite numbers rows by itself if the type is INTEGER, which has 64 bits there.
+    long_number = sql.BigInteger().with_variant(sql.Integer, 'sqlite')
+    # The lock of each collection, how many items it has, and the last number it gave.
+    locks = sql.Table(
+        'locks',
+        metadata,
+        sql.Column('name', sql.String(64), primary_key=True),
+        sql.Column('size', long_number, nullable=False),
+        sql.Column('last_number', long_number, nullable=False),
+    )
+
+
 @contextmanager
 def transaction(patience):
     """Give a connection whose changes are stored at the end, all of them or none.
@@ -2314,7 +2366,7 @@ def transaction(patience):
     Whoever has to wait for a lock for longer, in milliseconds, gets an SQLAlchemyError.
     """
     with engine.begin() as connection:
-        if engine.dialect.name == 'postgresql':
+        if not IS_SQLITE:
             # LOCAL is for this transaction: PgBouncer gives the next to another client.
             # And a process that stands still must not keep its locks for ever.
             connection.exec_driver_sql(
@@ -2358,13 +2410,16 @@ def is_away(problem):
     """Tell whether the database can't be used now; else the mistake is in this file."""
     if isinstance(problem, sql.exc.TimeoutError):
         return True  # no connection was free
-    driver = engine.dialect.dbapi
     error = driver_error(problem)
     # SQLite calls a mistake in the SQL an OperationalError too.
     if getattr(error, 'sqlite_errorcode', None) == SQLITE_MISTAKE:
         return False
-    kinds = (driver.OperationalError, driver.InterfaceError, driver.InternalError)
-    return isinstance(error, kinds)
+    # Of all errors that a driver raises (PEP 249), these are not about the SQL: the
+    # database is locked or full, the connection broke, something in it is damaged.
+    driver = engine.dialect.dbapi
+    return isinstance(
+        error, (driver.OperationalError, driver.InterfaceError, driver.InternalError)
+    )
 
 
 def driver_error(problem):
@@ -2389,29 +2444,32 @@ class Turn:
         self.places = Places(100, f'changes of {name}', retry_after=1)
 
     def __enter__(self):
-        # Most changes take milliseconds, and so does it to start a spare thread.
-        if not self.lock.acquire(timeout=0.01) and not self.wait():
+        # Most changes are done before a spare thread would have started.
+        if self.lock.acquire(timeout=0.01):
+            return
+        with self.places, spare_thread:
+            is_mine = self.lock.acquire(timeout=1.8)
+        if not is_mine:
             message = f'Changing {self.name} takes long: please try later'
             raise ApiError(503, message, {'Retry-After': '1'})
-
-    def wait(self):
-        """Wait for the lock, while a spare thread serves others; tell if we got it."""
-        with self.places, spare_thread:
-            return self.lock.acquire(timeout=1.8)
 
     def __exit__(self, *exception):
         self.lock.release()
 
 
+sqlite_turn = Turn('anything')  # as SQLite lets only one write at a time
+
+
 class Table:
     """Where a collection keeps its items if there is a database; in place of Memory.
 
-    To read, it makes a transaction for each call. To write, it makes one in which Rows
-    are the items.
+    Each call that reads is a transaction of its own. writing() begins one, and gives
+    Rows, which are the items as it sees and changes them.
 
-    The table "locks" has a row for each of these tables. Whoever wants to write changes
-    that row first; all others, in other processes too, then wait until the transaction
-    ends. The row also has the number of items, and the last number given to one.
+    The table "locks" has a row for each of these tables. To write, a transaction first
+    updates that row: this locks it, so all others, in other processes too, wait until
+    the transaction ends. The row also has the number of items, and the last number that
+    was given to one.
 
     Items are stored as JSON, and keys as in a URL, where "/" is "%2F". Both are ASCII,
     so databases of every encoding take them.
@@ -2430,22 +2488,21 @@ class Table:
             self.rows.c.key == sql.bindparam('wanted')
         )
         self.change_lock = sql.update(locks).where(locks.c.name == name)
-        self.turn = Turn(name)
-        if engine.dialect.name == 'sqlite':
-            self.turn = sqlite_turn  # as it lets only one write at a time
+        self.turn = sqlite_turn if IS_SQLITE else Turn(name)
 
     def create(self, connection, items):
         """Store the first items if the table is new; count what is in it."""
-        count = sql.select(sql.func.count()).select_from(self.rows)
-        if self.find_lock(connection) is None:
+        is_new = self.find_lock(connection) is None
+        if is_new:
             lock = {'name': self.name, 'size': 0, 'last_number': len(items)}
             connection.execute(sql.insert(locks).values(lock))
-            if not connection.execute(count).scalar():
-                Rows(self, connection).update(items)
-        # Somebody may have changed the table by hand.
         self.take_lock(connection)
+        # Somebody may have changed the table by hand.
+        count = sql.select(sql.func.count()).select_from(self.rows)
         size = connection.execute(count).scalar()
         connection.execute(self.change_lock.values(size=size))
+        if is_new and size == 0:
+            Rows(self, connection).update(items)
 
     @contextmanager
     def reading(self):
@@ -2457,7 +2514,8 @@ class Table:
     def writing(self):
         """Give the rows to one thread of all processes at a time; raise 503."""
         with self.turn, database_errors(), transaction(WRITE_PATIENCE) as connection:
-            if engine.dialect.name == 'sqlite':
+            if IS_SQLITE:
+                # The driver itself would not begin before the first change.
                 sqlite_execute(connection, 'BEGIN IMMEDIATE')
             self.take_lock(connection)
             yield Rows(self, connection)
@@ -2470,16 +2528,13 @@ class Table:
             raise RuntimeError(f'The row of {self.name} in "locks" is gone: restart me')
 
     def __getitem__(self, key):
-        if engine.dialect.name == 'sqlite':
+        if IS_SQLITE:
             return self.read_sqlite(key)
         with self.reading() as connection:
             return self.read(connection, key)
 
     def read_sqlite(self, key):
-        """Return an item; raise KeyError or 503.
-
-        Without SQLAlchemy, as this takes a fifth of the time.
-        """
+        """Return an item, five times as fast as SQLAlchemy; raise KeyError or 503."""
         find = f'SELECT item FROM "{self.name}" WHERE key = ?'
         with database_errors(), closing(engine.raw_connection()) as connection:
             row = connection.execute(find, [quote(key, safe='')]).fetchone()
@@ -2566,7 +2621,7 @@ class Rows(MutableMapping):
 
 def begin_creating(connection):
     """Let no other process make tables until the transaction ends."""
-    if engine.dialect.name == 'sqlite':
+    if IS_SQLITE:
         sqlite_execute(connection, 'BEGIN IMMEDIATE')
     else:
         # The number could be any other.
@@ -2577,7 +2632,7 @@ def open_database():
     """Give each collection a table; end the program if the database can't be used."""
     tables = [Table(collection.name) for collection in collections]
     try:
-        if engine.dialect.name == 'sqlite':
+        if IS_SQLITE:
             with transaction(WRITE_PATIENCE) as connection:
                 # From now on nobody who reads has to wait for those who write.
                 sqlite_execute(connection, 'PRAGMA journal_mode = WAL')
@@ -2601,11 +2656,6 @@ def ping_database():
 
 
 if DATABASE_URL:
-    try:
-        engine = make_engine(DATABASE_URL)
-    except ImportError as problem:
-        sys.exit(f'{problem}: {HOW_TO_INSTALL}')
-    sqlite_turn = Turn('anything')
     open_database()
     server_options['threads'] = 8  # as some wait for the database
     health_checks.append(ping_database)
@@ -2627,16 +2677,16 @@ def log_requests(wsgi_app):
 
     def answer_and_log(environ, start_response):
         start = time.perf_counter()
-        # "[::1]:4711", as some proxies send it, becomes "::1". All is quoted, as a line
-        # break or a blank would forge the log.
-        address = environ['REMOTE_ADDR'].lstrip('[').partition(']')[0]
-        environ['REMOTE_ADDR'] = quote(address, safe=':%') or '-'
+        # All is quoted, as a line break or a blank would forge the log. The path is
+        # logged without the query, which may hold a secret.
         method = quote(environ['REQUEST_METHOD'])
-        path = quote(environ['PATH_INFO'], encoding='latin-1')  # a query may be secret
+        path = quote(environ['PATH_INFO'], encoding='latin-1')
         body = wsgi_app(environ, start_response)
+        address = quote(environ['REMOTE_ADDR'], safe=':%') or '-'
+        user = quote(environ.get('REMOTE_USER', '-'))
         took = (time.perf_counter() - start) * 1000
         log_lines.append(
-            f'{environ["REMOTE_ADDR"]} - {quote(environ.get("REMOTE_USER", "-"))} '
+            f'{address} - {user} '
             f'[{time.strftime(CLOCK)}] "{method} {path} {environ["SERVER_PROTOCOL"]}" '
             f'{response.status_code} {response.get_header("Content-Length", "-")} '
             f'{took:.1f}ms'
@@ -2647,7 +2697,7 @@ def log_requests(wsgi_app):
 
 
 def write_log():
-    """Write the lines that have gathered at once, which is faster than one by one."""
+    """Write all lines that wait in one print(), which is faster."""
     lines = []
     while log_lines:
         lines.append(log_lines.popleft())
@@ -2679,9 +2729,18 @@ if TRUSTED_PROXY:
     ]
 
 
+@app.hook('before_request')
+def clean_address():
+    """Turn "[::1]:4711", as some proxies say where a request is from, into "::1"."""
+    if TRUSTED_PROXY:
+        address = request['REMOTE_ADDR'].lstrip('[').partition(']')[0]
+        # Quoted, as it is logged.
+        request['REMOTE_ADDR'] = quote(address, safe=':%')
+
+
 @app.hook('after_request')
 def add_prefix():
-    """Put the path prefix that a proxy has taken away before the paths in headers."""
+    """Put back the path prefix that a proxy has removed, in Location and Link."""
     if not TRUSTED_PROXY:
         return
     prefix = get_header('X-Forwarded-Prefix').rstrip('/')
@@ -2692,6 +2751,7 @@ def add_prefix():
         response.set_header('Location', prefix + location)
     links = response.get_header('Link')
     if links:
+        # Link is a list of <PATH>; rel="NAME".
         response.set_header('Link', links.replace('</', f'<{prefix}/'))
 
 
@@ -2701,8 +2761,8 @@ def add_prefix():
 class Task(WSGITask):
     """Waitress's work on one request, with the connection kept open after a 204 too.
 
-    Waitress closes it after an answer without a body. A new connection for each such
-    answer would cost a quarter of the speed.
+    Without this class all works as well, but waitress closes the connection after an
+    answer without a body. A new connection for each costs a quarter of the speed.
     """
 
     def set_close_on_finish(self):
@@ -2724,6 +2784,7 @@ class Channel(HTTPChannel):
     def service(self):
         """Answer the request that came first; waitress calls it in a thread."""
         if len(self.requests) > 3:
+            # As if the client had asked for it.
             self.requests[0].headers['CONNECTION'] = 'close'
         super().service()
 
@@ -2732,10 +2793,8 @@ def use_channel(server):
     """Let waitress's server use Channel, and give up on clients that never read."""
     server.channel_class = Channel
     if hasattr(socket, 'TCP_USER_TIMEOUT'):  # Linux has it
-        milliseconds = 30_000
-        server.socket.setsockopt(
-            socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds
-        )
+        patience = 30_000  # milliseconds
+        server.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, patience)
 
 
 def raise_file_limit(server):
@@ -2774,7 +2833,7 @@ def get_health():
 def main():
     """Serve until the program is asked to stop."""
     logging.basicConfig(stream=sys.stdout, format='%(message)s', level=logging.INFO)
-    # Waitress's own lines have paths as they were sent.
+    # Waitress's own lines have paths as they were sent, with line breaks.
     logging.getLogger('waitress').setLevel(logging.CRITICAL)
     wsgi_app = app
     for wrap in middleware:
@@ -2818,7 +2877,8 @@ def listen():
     except (OSError, UnicodeError) as problem:
         text = f'Cannot listen on {HOST}, port {PORT}: {problem}.'
         if getattr(problem, 'errno', None) == errno.EADDRINUSE:
-            text += f' Another program listens there; try PORT={PORT % 65535 + 1}.'
+            other = PORT + 1 if PORT < 65535 else 5000
+            text += f' Another program listens there; try PORT={other}.'
             if sys.platform == 'darwin' and PORT == 5000:
                 text += ' On macOS it is AirPlay: see the System Settings.'
         elif 'HOST' in os.environ:
@@ -2843,7 +2903,8 @@ def finish(server):
     server.accepting = False
     deadline = time.monotonic() + 5
     while time.monotonic() < deadline:
-        # As a list at once, because the server's thread changes the dict.
+        # Connections with requests to answer, or with bytes to send. As a list at once,
+        # because the server's thread changes the dict.
         channels = list(server.active_channels.values())
         if not any(one.requests or one.total_outbufs_len for one in channels):
             return

@@ -114,7 +114,7 @@ def reset(collection):
         items.clear()
         items.update(start)
         if HAS_DATABASE:
-            row = collection.place.my_row.values(last_number=len(start))
+            row = collection.place.change_lock.values(last_number=len(start))
             items.connection.execute(row)
         else:
             items.last_number = len(start)
