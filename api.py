@@ -1062,11 +1062,12 @@ RECORD = {
     'value2': or_null(NUMBER),
     'value3': or_null(BOOLEAN),
 }
+LARGEST = 2**63 - 1  # of 64 bits
 # Fields that are shown as well, and that no client can set.
 READ_ONLY = {
-    'id': whole_number(1, 10**18),
-    'creationdate': whole_number(0, 10**18),
-    'lastmodificationdate': whole_number(0, 10**18),
+    'id': whole_number(1, LARGEST),
+    'creationdate': whole_number(0, LARGEST),
+    'lastmodificationdate': whole_number(0, LARGEST),
     'lastmodifiedby': text_of(1, 64),
 }
 KEY_NAME = identifier(64)

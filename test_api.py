@@ -3553,6 +3553,7 @@ class WeekendAPI(Case):
             status = fetch(f'{process.url}/run-script', {}, header)[0]
             self.assertEqual(status, 503)
 
+    @needs('log_requests')
     @needs_powershell
     def test_log_tells_what_scripts_did(self):
         with running_script('exit 3') as (process, header, _, _):
@@ -3562,6 +3563,7 @@ class WeekendAPI(Case):
         self.assertRegex(text, rf'(?m)^Script {number} ended with exit code 3$')
         self.assertNotIn(header['Authorization'].split()[1], text)
 
+    @needs('log_requests')
     @needs_powershell
     def test_log_tells_why_a_script_was_ended(self):
         running = running_script('Start-Sleep 60', SCRIPT_TIMEOUT='1')
