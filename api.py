@@ -1634,24 +1634,29 @@ def shown_pairs(pairs, show):
 def read_query(rules):
     """Return the Query that was sent; raise 400 that names what is wrong."""
     sent = split_query(['limit', 'offset', 'sort', 'q', *rules])
-    limit = read_parameter('limit', sent.pop('limit', '100'), LIMIT)
-    offset = read_parameter('offset', sent.pop('offset', '0'), OFFSET)
+    limit = 100
+    offset = 0
     sort = []
     text = ''
     wanted = {}
     for name, value in sent.items():
-        if name == 'sort':
+        if name == 'limit':
+            limit = int(read_parameter(name, value, LIMIT))
+        elif name == 'offset':
+            offset = int(read_parameter(name, value, OFFSET))
+        elif name == 'sort':
             sort = read_sort(value, rules)
         elif name == 'q':
             text = read_parameter(name, value, text_of(1, 200))
         else:
             wanted[name] = read_parameter(name, value, rules[name])
-    return Query(int(limit), int(offset), sort, text, wanted, for_links=sent)
+    sent.pop('limit', None)
+    sent.pop('offset', None)
+    return Query(limit, offset, sort, text, wanted, for_links=sent)
 
 
 def split_query(known):
     """Return the values in the query by their names, which must be known; raise 400."""
-    names = ', '.join(known)
     sent = {}
     try:
         query = request.query_string.encode('latin-1').decode()
@@ -1660,10 +1665,12 @@ def split_query(known):
         raise ApiError(400, 'The query must be UTF-8') from None
     for name, value in pairs:
         if name not in known:
+            names = ', '.join(known)
             raise ApiError(400, f'{name} is not known here; known are {names}')
         if name == 'sort' and name in sent:
             sent[name] += f',{value}'
         elif name in sent:
+            names = ', '.join(known)
             raise ApiError(400, f'{name} is there twice; known are {names}, each once')
         else:
             sent[name] = value
