@@ -13,7 +13,7 @@
 "python api.py" serves on http://127.0.0.1:5000 until Ctrl-C. The rooms of this file:
 
     Settings      what the environment may set                        read first
-    Hooks         what other rooms add to the start                   read first
+    Start-up      what the other rooms add to the start               read first
     Requests      what a client sent, and errors in JSON              read first
     Fields        what a field may hold                               read first
     Collections   items by key, safe to use from several threads      read first
@@ -31,7 +31,7 @@
     Scripts       PowerShell: start it, wait for it, end it           skip at first
     Passwords     hashes of the passwords of users                    skip at first
     SSH keys      what a public key must look like                    skip at first
-    Files         a file, and 304 for who has it already              skip at first
+    Files         sends a file, or 304 if the client has it           skip at first
     Browsers      what pages of other origins may do                  skip at first
     Database      SQLite or PostgreSQL in place of dicts              skip at first
     Access log    a line for each request                             skip at first
@@ -39,10 +39,10 @@
     Connections   clients that are slow, silent or many               skip at first
     Server        health, the start and the stop                      skip at first
 
-New here? Look at Films or Courses first: 80 lines that show what the rooms above them
-are for. "python .ci/cut.py Films > films.py" writes a file with that room and what it
-needs. Or copy this file, and delete the rooms marked "copy" that you do not need; you
-may delete Database, Access log, Proxy and Connections as well.
+New here? Look at Films or Courses first: they show what the rooms above them are for.
+"python .ci/cut.py Films > films.py" writes a file with this room and what it needs. Or
+copy this file, and delete the rooms marked "copy" that you do not need; Database,
+Access log, Proxy and Connections can go as well.
 
 The environment may set:
 
@@ -126,7 +126,7 @@ def setting(name, default=''):
     """Return a setting of the environment, or its default if it is not set or empty."""
     value = os.environ.get(name) or default
     try:
-        # Bytes that are not UTF-8 come as surrogates, for which this raises an error.
+        # Only a check: this fails if the variable is not UTF-8.
         value.encode()
     except UnicodeEncodeError:
         sys.exit(f'{name} must be UTF-8 text')
@@ -156,17 +156,17 @@ API_PASSWORD = setting('API_PASSWORD', DEMO_PASSWORD)
 RATE_LIMIT = number_setting('RATE_LIMIT', 10, 0, 1000)
 TRUSTED_PROXY = setting('TRUSTED_PROXY')
 IS_LOOPBACK = re.fullmatch(r'localhost|::1|127\.[0-9.]+', HOST) is not None
-# Whether no other machine can reach the service.
+# True if no other machine can reach the service.
 ONLY_THIS_MACHINE = IS_LOOPBACK and not TRUSTED_PROXY
 MAX_ITEMS = number_setting('MAX_ITEMS', 10_000, 1, 1_000_000_000)
 CORS_ORIGIN = setting('CORS_ORIGIN').split()
 DATABASE_URL = setting('DATABASE_URL')
 SCRIPT_TIMEOUT = number_setting('SCRIPT_TIMEOUT', 30, 0.1, 86_400, float)
 
-# --- Hooks ----------------------------------------------------------------------------
+# --- Start-up -------------------------------------------------------------------------
 
-# The rooms below add to these what they need, and main(), in the last room, reads them.
-# So main() names no room, and most rooms can be deleted.
+# The rooms below add to these, as in start_lines.append('Hello'), and main(), in the
+# last room, uses them. So main() names no room, and most rooms can be deleted.
 
 # Lines to print at the start; {url} becomes the address of the service.
 start_lines = ['Listening on {url} (Ctrl-C ends it)']
@@ -181,7 +181,7 @@ server_options = {'threads': 2}
 # Functions that are called with waitress's server before it serves.
 on_start = []
 
-# That server, once it serves.
+# That server once it serves, and nothing before, or under another server.
 servers = []
 
 # Functions that wrap the whole service (WSGI middleware, PEP 3333).
@@ -204,7 +204,7 @@ MAX_DEPTH = 100  # lists and objects in each other
 class ApiError(HTTPResponse):
     """An error to raise: its status code, and JSON with a message and more fields.
 
-    A section whose errors look different overrides fields().
+    A room whose errors look different overrides fields().
     """
 
     def __init__(self, code, message, headers=None, **more):
@@ -221,7 +221,7 @@ class Api(bottle.Bottle):
     """Bottle, with its own errors (404, 405, 500) as JSON."""
 
     def default_error_handler(self, error):
-        """Return the body of an error; set the headers that belong to it."""
+        """Return the body of an error of Bottle's; set the headers that go with it."""
         if error.status_code == 500:
             # A 500 has lost the headers that these hooks have set: run them again.
             self.trigger_hook('after_request')
@@ -295,7 +295,7 @@ def read_text(*types):
 def parse_json(text):
     """Return the value of a JSON text (RFC 8259); raise 400."""
     try:
-        value = json.loads(text)  # RecursionError comes at a depth of its own
+        value = json.loads(text)  # RecursionError at a depth that depends on Python
         if is_too_deep(value):
             raise ValueError(f'nested deeper than {MAX_DEPTH}')
         # This raises ValueError for NaN, 1e999 and lone surrogates like "\ud800".
@@ -305,21 +305,17 @@ def parse_json(text):
     return value
 
 
-def is_too_deep(value):
+def is_too_deep(value, depth=0):
     """Tell whether more than MAX_DEPTH lists and objects are nested in each other."""
-    level = [value]
-    for _ in range(MAX_DEPTH):
-        # Go one level down, in all lists and objects of this level at once.
-        deeper = []
-        for part in level:
-            if isinstance(part, dict):
-                deeper.extend(part.values())
-            elif isinstance(part, list):
-                deeper.extend(part)
-        level = [part for part in deeper if isinstance(part, (dict, list))]
-        if not level:
-            return False
-    return True
+    if isinstance(value, dict):
+        parts = value.values()
+    elif isinstance(value, list):
+        parts = value
+    else:
+        return False
+    if depth == MAX_DEPTH:
+        return True
+    return any(is_too_deep(part, depth + 1) for part in parts)
 
 
 def parse_form(text):
@@ -359,7 +355,7 @@ def check(fields, rules, required=(), ignored=(), make_error=ApiError):
     """Return the fields if they keep the rules; raise 400 that names the first bad one.
 
     ignored are fields that GET shows, so a client may send them back; they are dropped.
-    make_error is the class of the error, for a section that has its own.
+    make_error is the class of the error, for a room that has its own.
     """
     for name in fields:
         if name not in rules and name not in ignored:
@@ -461,7 +457,7 @@ class Memory(UserDict):
 
     def __init__(self, items):
         super().__init__(items)
-        self.lock = threading.RLock()
+        self.lock = threading.RLock()  # who holds it may take it once more
         self.last_number = len(items)
 
     @contextmanager
@@ -481,13 +477,13 @@ class Memory(UserDict):
             return list(islice(self.data.items(), start, stop))
 
 
-collections = []  # all of them, for the room Database
+all_collections = []  # all of them, for the room Database
 
 
 class Collection(MutableMapping):
     """Items by key, at most MAX_ITEMS of them, which several threads may use at once.
 
-    It can do what a dict can: get() and the like are MutableMapping's, and use what is
+    Use it like a dict: MutableMapping adds get() and the like, which call the methods
     here. A method that reads and then writes keeps all others out meanwhile. Items are
     replaced and never changed in place, so one that was read stays as it is. An item is
     what JSON can hold.
@@ -495,28 +491,28 @@ class Collection(MutableMapping):
 
     def __init__(self, name, items=()):
         self.name = name
-        self.place = Memory(items)  # with a database, it is replaced by a table
-        collections.append(self)
+        self.storage = Memory(items)  # with a database, it is replaced by a table
+        all_collections.append(self)
 
     def __getitem__(self, key):
-        return self.place[key]
+        return self.storage[key]
 
     def __setitem__(self, key, item):
         self.put(key, item)
 
     def __delitem__(self, key):
-        with self.place.writing() as items:
+        with self.storage.writing() as items:
             del items[key]
 
     def __iter__(self):
         return iter([key for key, item in self.page()])
 
     def __len__(self):
-        return len(self.place)
+        return len(self.storage)
 
     def page(self, start=0, stop=None):
         """Return the pairs of key and item from start to stop, the oldest first."""
-        return self.place.page(start, stop)
+        return self.storage.page(start, stop)
 
     def items(self):
         """Return a copy of the pairs of key and item, so that others may write."""
@@ -528,14 +524,14 @@ class Collection(MutableMapping):
 
     def put(self, key, item):
         """Store an item, or replace the one with this key; return whether it is new."""
-        with self.place.writing() as items:
+        with self.storage.writing() as items:
             is_new = key not in items
             self.store_if_room(items, key, item)
         return is_new
 
     def add(self, key, item):
         """Store an item if no other has this key; return whether it was stored."""
-        with self.place.writing() as items:
+        with self.storage.writing() as items:
             is_free = key not in items
             if is_free:
                 self.store_if_room(items, key, item)
@@ -543,7 +539,7 @@ class Collection(MutableMapping):
 
     def add_numbered(self, item):
         """Store an item under the next number, as text, and return that key."""
-        with self.place.writing() as items:
+        with self.storage.writing() as items:
             key = str(items.next_number())
             while key in items:  # put() may have used this number
                 key = str(items.next_number())
@@ -552,7 +548,7 @@ class Collection(MutableMapping):
 
     def change(self, key, fields):
         """Replace fields of an item; return the new item, or None if there is none."""
-        with self.place.writing() as items:
+        with self.storage.writing() as items:
             if key not in items:
                 return None
             item = {**items[key], **fields}
@@ -569,26 +565,26 @@ class Collection(MutableMapping):
 
     def pop(self, key, *default):
         """Remove and return an item, or return default; without one raise KeyError."""
-        with self.place.writing() as items:
+        with self.storage.writing() as items:
             return items.pop(key, *default)
 
     def popitem(self):
         """Remove the oldest item and return its key and it; raise KeyError if empty."""
-        with self.place.writing() as items:
+        with self.storage.writing() as items:
             for key in items:
                 return key, items.pop(key)
             raise KeyError(f'{self.name} has no items')
 
     def setdefault(self, key, default=None):
         """Return the item of this key; store default first if there is none."""
-        with self.place.writing() as items:
+        with self.storage.writing() as items:
             if key not in items:
                 self.store_if_room(items, key, default)
             return items[key]
 
     def clear(self):
         """Remove all items."""
-        with self.place.writing() as items:
+        with self.storage.writing() as items:
             items.clear()
 
 
@@ -596,7 +592,8 @@ class Collection(MutableMapping):
 
 TOKEN_SECONDS = 30 * 60
 REALM = 'realm="One-File API"'
-# It is in each token. With a new password it is another one, so the old tokens end.
+# A fingerprint of the password, which each token carries: with another password, old
+# tokens do not fit any more.
 demo_version = hmac.new(SECRET_KEY.encode(), API_PASSWORD.encode(), 'sha256')
 # The names are LDAP's: cn is the name to sign in with. A group is cn=Admins, or in full
 # cn=Admins,ou=groups,dc=example,dc=com.
@@ -609,9 +606,10 @@ ACCOUNT = {'username': text_of(1, 1000), 'password': text_of(1, 1000)}
 # What OAuth clients send as well; it is not looked at.
 OAUTH_FIELDS = ['grant_type', 'scope', 'client_id', 'client_secret']
 
-# Dicts of those who can sign in, by name. A section with users adds them.
+# Dicts of those who can sign in, by name. The room Users adds its own.
 accounts = [{API_USERNAME: DEMO}]
-# Functions that tell whether a password is an account's: the room Passwords adds one.
+# Functions of an account and a password that return True if the password is right. The
+# room Passwords adds one.
 password_checks = []
 
 if len(SECRET_KEY.encode()) < 32:
@@ -638,12 +636,11 @@ class AuthPlugin:
 
     def apply(self, callback, route):
         """Return a route's function, with its auth function called before it."""
-        # Bottle puts the options of the app into route.config too.
-        options = set(route.config) - set(app.config)
-        unknown = options - {'auth'}
-        if unknown:
-            # A slip such as auht=admin would leave the route open to everybody.
-            raise TypeError(f'{route.rule}: there is no option {unknown.pop()}')
+        for option in route.config:
+            # Those of the whole app are in it too.
+            if option != 'auth' and option not in app.config:
+                # A slip such as auht=admin would leave the route open to everybody.
+                raise TypeError(f'{route.rule}: there is no option {option}')
         if 'auth' not in route.config:
             return callback
         find_caller = route.config['auth']
@@ -728,13 +725,13 @@ def read_token(token):
     # jwt has looked at this too, but claims out of the cache may be older.
     if int(claims['exp']) <= time.time():
         return None
-    account = find_account(claims['sub'])
+    name = claims['sub']
+    account = find_account(name)
     version = claims.get('password_version')
-    if version is None and account is DEMO:
-        return claims['sub']  # made by another program that knows SECRET_KEY
-    if version is None or version != account.get('password_version'):
-        return None
-    return claims['sub']
+    if version is None:
+        # Another program that knows SECRET_KEY has made it.
+        return name if account is DEMO else None
+    return name if version == account.get('password_version') else None
 
 
 def sign_in(name, password):
@@ -757,7 +754,7 @@ def is_right_password(account, password):
     if account is DEMO:
         # As bytes, because compare_digest takes no text with letters like é.
         return secrets.compare_digest(password.encode(), API_PASSWORD.encode())
-    # Also if there is no account, so that the time does not tell which names exist.
+    # This runs for {} as well: a quick answer would tell that there is no such account.
     return any(is_right(account, password) for is_right in password_checks)
 
 
@@ -886,8 +883,9 @@ def oauth_text(text):
 def post_run_script():
     """Run script.ps1 and return what it wrote; raise 500, 503 or 504."""
     try:
-        # Two scripts at once, or 503; and meanwhile one more thread for other requests.
-        with script_places, spare_thread:
+        # Two may run at once; a third gets 503. While one runs, the server has one
+        # thread more, for other requests.
+        with script_slots, spare_thread:
             result = run_script(SCRIPT, SCRIPT_TIMEOUT)
     except NoPowerShell as problem:
         raise ApiError(503, str(problem)) from None
@@ -993,7 +991,7 @@ def delete_film(film_id):
 
 
 class RecordError(ApiError):
-    """An error that this section itself raises: its JSON has a status too."""
+    """An error that this room itself raises: its JSON has a status too."""
 
     def fields(self):
         """Return the fields that say what is wrong."""
@@ -1282,9 +1280,10 @@ USER = {
     'accountLocked': BOOLEAN,
     'password': text_of(8, 128),
 }
-LISTS = ['memberOfs', 'sshPublicKeys']
+LIST_FIELDS = ['memberOfs', 'sshPublicKeys']
 PASSWORD_FIELDS = ['password_hash', 'password_salt', 'password_version']
-# What a query may ask for: not the password, and of a list one value that is in it.
+# What a query may ask for: not the password, and for the two lists one value, as in
+# /users?memberOfs=staff.
 USER_QUERY = {name: rule for name, rule in USER.items() if name != 'password'}
 USER_QUERY['memberOfs'] = text_of(1, 200)
 USER_QUERY['sshPublicKeys'] = text_of(1, 4000)
@@ -1311,7 +1310,7 @@ def show_user(cn, user):
 def read_user(fields, required=()):
     """Return what is to be stored of a user's fields; raise 400 or 503."""
     user = check(fields, USER, required, ignored=['dn'])
-    for name in LISTS:
+    for name in LIST_FIELDS:
         if name in user and user[name] is None:
             user[name] = []
     if 'sshPublicKeys' in user:
@@ -1336,7 +1335,8 @@ def list_users():
 def create_user():
     """Add a user; raise 409."""
     given = read_user(read_fields(JSON), required=['cn', 'sn'])
-    admin()  # once more, as in change_user()
+    # Once more: a password may wait ten seconds to be hashed, and a role end meanwhile.
+    admin()
     cn = given['cn']
     defaults = {'uid': cn, 'memberOfs': [], 'sshPublicKeys': [], 'accountLocked': False}
     user = {**defaults, **given}
@@ -1376,8 +1376,7 @@ def change_user(cn, fields, auth):
     auth()
     # The name stays, also if another one was sent.
     changes = {**read_user(fields), 'cn': cn}
-    # Once more: a password may wait ten seconds to be hashed, and a role end meanwhile.
-    auth()
+    auth()  # once more, as in create_user()
     user = users.change(cn, changes)
     if user is None:
         raise no_user(cn)
@@ -1410,7 +1409,7 @@ def get_authkeys():
 
 
 class CourseError(ApiError):
-    """An error that this section itself raises: it has "error" and no "message"."""
+    """An error that this room itself raises: it has "error" and no "message"."""
 
     def fields(self):
         """Return the fields that say what is wrong."""
@@ -1525,7 +1524,7 @@ start_lines.insert(1, 'Docs: {url}/docs')
 
 @app.get('/docs')
 def redirect_to_docs():
-    """Send the browser to the page's folder, in which it looks for the page's files."""
+    """Redirect to /docs/, so that the addresses of the page's files are right."""
     return HTTPResponse(status=308, Location='docs/')
 
 
@@ -1650,6 +1649,7 @@ def read_query(rules):
             text = read_parameter(name, value, text_of(1, 200))
         else:
             wanted[name] = read_parameter(name, value, rules[name])
+    # Each link has a limit and an offset of its own.
     sent.pop('limit', None)
     sent.pop('offset', None)
     return Query(limit, offset, sort, text, wanted, for_links=sent)
@@ -1823,7 +1823,10 @@ def refuse_too_many_keys():
 
 
 def refuse_above(limit, kind, name=None):
-    """Raise 429 after so many events of the caller's address, with this name or any."""
+    """Raise 429 if the caller's address had so many events of a kind in a minute.
+
+    With a name, only the events of this name count.
+    """
     now = time.monotonic()
     address = request['REMOTE_ADDR']
     times = []
@@ -1876,10 +1879,10 @@ class SpareThread:
                 server.task_dispatcher.set_thread_count(threads)
 
 
-class Places:
-    """A number of places for work that takes long: "with places:" takes one.
+class Slots:
+    """A number of slots for work that takes long: "with slots:" takes one.
 
-    Whoever finds none free gets 503, with a Retry-After of so many seconds.
+    If none is free, it raises 503 with Retry-After, in seconds.
     """
 
     def __init__(self, number, what, retry_after):
@@ -1897,6 +1900,31 @@ class Places:
         self.free.release()
 
 
+class Turn:
+    """A lock for work that is short as a rule: "with turn:" waits for it.
+
+    After two seconds it raises 503.
+    """
+
+    def __init__(self, name):
+        self.lock = threading.Lock()
+        self.name = name
+        self.slots = Slots(100, f'changes of {name}', retry_after=1)
+
+    def __enter__(self):
+        # Most changes are done before a spare thread would have started.
+        if self.lock.acquire(timeout=0.01):
+            return
+        with self.slots, spare_thread:
+            is_mine = self.lock.acquire(timeout=1.8)
+        if not is_mine:
+            message = f'Changing {self.name} takes long: please try later'
+            raise ApiError(503, message, {'Retry-After': '1'})
+
+    def __exit__(self, *exception):
+        self.lock.release()
+
+
 spare_thread = SpareThread()
 
 # --- Scripts --------------------------------------------------------------------------
@@ -1906,7 +1934,7 @@ POWERSHELL = 'powershell' if os.name == 'nt' else 'pwsh'
 # Settings that the script does not get, as it could show them. Add your own secrets.
 SECRETS = ['SECRET_KEY', 'API_USERNAME', 'API_PASSWORD', 'DATABASE_URL', 'PGPASSWORD']
 
-script_places = Places(2, 'scripts', retry_after=5)
+script_slots = Slots(2, 'scripts', retry_after=5)
 
 
 class ScriptError(Exception):
@@ -2048,12 +2076,12 @@ SCRYPT = {'n': 2**13, 'r': 8, 'p': 10}  # 8 MiB; the least that OWASP advises
 # Two hashes at a time, always in the same two threads, as a thread keeps the memory
 # that a hash takes. A hundred hashes take about ten seconds.
 hash_threads = ThreadPoolExecutor(2, 'hash')
-hash_places = Places(100, 'passwords', retry_after=10)
+hash_slots = Slots(100, 'passwords', retry_after=10)
 
 
 def hash_password(password, salt):
     """Return the hash of a password, in hex; raise 503 if too many are waiting."""
-    with hash_places, spare_thread:
+    with hash_slots, spare_thread:
         hashing = hash_threads.submit(scrypt, password, salt)
         return hashing.result()  # waits until it is done
 
@@ -2213,7 +2241,7 @@ for origin in CORS_ORIGIN:
 
 
 def find_own_hosts():
-    """Return the names that Host may have; if there are none, it may be anything."""
+    """Return the names that the header Host may have; [] allows all."""
     if not ONLY_THIS_MACHINE:
         return []
     names = ['localhost', '127.0.0.1', '[::1]']
@@ -2226,6 +2254,7 @@ own_hosts = find_own_hosts()
 @app.hook('before_request')
 def refuse_foreign_change():
     """Raise 403 if a page of another origin wants to change something."""
+    # Another server than main()'s does not listen on HOST.
     if own_hosts and servers:
         refuse_foreign_host()
     if request.method not in SAFE_METHODS:
@@ -2243,8 +2272,8 @@ def refuse_foreign_host():
     if name not in own_hosts:
         raise ApiError(
             403,
-            f'Host must be {", ".join(own_hosts)}. HOST lets other machines in, and '
-            'TRUSTED_PROXY says that a proxy is in front',
+            f'Host must be {", ".join(own_hosts)}. To be reached by another name, set '
+            'HOST (other machines) or TRUSTED_PROXY (a proxy in front)',
         )
 
 
@@ -2264,12 +2293,12 @@ def is_foreign_page():
     origin = get_header('Origin')
     if origin in CORS_ORIGIN:
         return False
-    # What a browser says over HTTPS, or to its own machine, of where the page is from:
-    # "none" is an address that the user typed in.
+    # Over HTTPS, and to their own machine, browsers send this: "same-origin" is our own
+    # page, and "none" an address that the user typed in.
     site = get_header('Sec-Fetch-Site')
     if site:
         return site not in ('same-origin', 'none')
-    # What it says over plain HTTP to another machine.
+    # Over plain HTTP to another machine, they send only this.
     if origin:
         return origin.partition('//')[2] != get_header('Host')
     return False  # no browser sent it, or no page
@@ -2292,7 +2321,7 @@ def allow_origin():
 # --- Database -------------------------------------------------------------------------
 
 # How long to wait in the database for a lock, in milliseconds. Reading never waits for
-# a change of an item, but only for an ALTER TABLE and the like, which may take long.
+# one that writes, but only while somebody changes the table itself (ALTER TABLE).
 READ_PATIENCE = 2
 WRITE_PATIENCE = 1000
 SQLITE_MISTAKE = 1  # SQLite's code for an error in the SQL
@@ -2415,7 +2444,7 @@ def database_errors():
 
 
 def is_away(problem):
-    """Tell whether the database can't be used now; else the mistake is in this file."""
+    """Return True if the database is the problem, and False if our SQL is wrong."""
     if isinstance(problem, sql.exc.TimeoutError):
         return True  # no connection was free
     error = driver_error(problem)
@@ -2440,31 +2469,6 @@ def reason(problem):
     return str(driver_error(problem)).partition('\n')[0]
 
 
-class Turn:
-    """Lets one thread of this process at a time change a table: "with turn:".
-
-    The others wait here, where they need no connection to the database.
-    """
-
-    def __init__(self, name):
-        self.lock = threading.Lock()
-        self.name = name
-        self.places = Places(100, f'changes of {name}', retry_after=1)
-
-    def __enter__(self):
-        # Most changes are done before a spare thread would have started.
-        if self.lock.acquire(timeout=0.01):
-            return
-        with self.places, spare_thread:
-            is_mine = self.lock.acquire(timeout=1.8)
-        if not is_mine:
-            message = f'Changing {self.name} takes long: please try later'
-            raise ApiError(503, message, {'Retry-After': '1'})
-
-    def __exit__(self, *exception):
-        self.lock.release()
-
-
 sqlite_turn = Turn('anything')  # as SQLite lets only one write at a time
 
 
@@ -2472,12 +2476,7 @@ class Table:
     """Where a collection keeps its items if there is a database; in place of Memory.
 
     Each call that reads is a transaction of its own. writing() begins one, and gives
-    Rows, which are the items as it sees and changes them.
-
-    The table "locks" has a row for each of these tables. To write, a transaction first
-    updates that row: this locks it, so all others, in other processes too, wait until
-    the transaction ends. The row also has the number of items, and the last number that
-    was given to one.
+    Rows, which are the items as this transaction sees and changes them.
 
     Items are stored as JSON, and keys as in a URL, where "/" is "%2F". Both are ASCII,
     so databases of every encoding take them.
@@ -2495,22 +2494,26 @@ class Table:
         self.find = sql.select(self.rows.c.item).where(
             self.rows.c.key == sql.bindparam('wanted')
         )
-        self.change_lock = sql.update(locks).where(locks.c.name == name)
         self.turn = sqlite_turn if IS_SQLITE else Turn(name)
 
-    def create(self, connection, items):
-        """Store the first items if the table is new; count what is in it."""
-        is_new = self.find_lock(connection) is None
-        if is_new:
-            lock = {'name': self.name, 'size': 0, 'last_number': len(items)}
-            connection.execute(sql.insert(locks).values(lock))
-        self.take_lock(connection)
-        # Somebody may have changed the table by hand.
-        count = sql.select(sql.func.count()).select_from(self.rows)
-        size = connection.execute(count).scalar()
-        connection.execute(self.change_lock.values(size=size))
-        if is_new and size == 0:
-            Rows(self, connection).update(items)
+    def __getitem__(self, key):
+        if IS_SQLITE:
+            return self.read_sqlite(key)
+        with self.reading() as connection:
+            return self.read(connection, key)
+
+    def __len__(self):
+        size = sql.select(locks.c.size).where(locks.c.name == self.name)
+        with self.reading() as connection:
+            return connection.execute(size).scalar_one()
+
+    def page(self, start, stop):
+        """Return the pairs of key and item from start to stop, the oldest first."""
+        columns = sql.select(self.rows.c.key, self.rows.c.item)
+        wanted = columns.order_by(self.rows.c.number).slice(start, stop)
+        with self.reading() as connection:
+            pairs = connection.execute(wanted).all()
+        return [(unquote(key), json.loads(item)) for key, item in pairs]
 
     @contextmanager
     def reading(self):
@@ -2525,21 +2528,15 @@ class Table:
             if IS_SQLITE:
                 # The driver itself would not begin before the first change.
                 sqlite_execute(connection, 'BEGIN IMMEDIATE')
-            self.take_lock(connection)
-            yield Rows(self, connection)
+            with Rows(self, connection) as rows:
+                yield rows
 
-    def take_lock(self, connection):
-        """Lock the table's row in "locks" until the transaction ends."""
-        # This changes nothing, but a row that is changed is locked.
-        changed = connection.execute(self.change_lock.values(size=locks.c.size))
-        if not changed.rowcount:
-            raise RuntimeError(f'The row of {self.name} in "locks" is gone: restart me')
-
-    def __getitem__(self, key):
-        if IS_SQLITE:
-            return self.read_sqlite(key)
-        with self.reading() as connection:
-            return self.read(connection, key)
+    def read(self, connection, key):
+        """Return an item; raise KeyError."""
+        row = connection.execute(self.find, {'wanted': quote(key, safe='')}).first()
+        if row is None:
+            raise KeyError(key)
+        return json.loads(row.item)
 
     def read_sqlite(self, key):
         """Return an item, five times as fast as SQLAlchemy; raise KeyError or 503."""
@@ -2550,81 +2547,81 @@ class Table:
             raise KeyError(key)
         return json.loads(row[0])
 
-    def __len__(self):
-        with self.reading() as connection:
-            return self.find_lock(connection).size
-
-    def read(self, connection, key):
-        """Return an item; raise KeyError."""
-        row = connection.execute(self.find, {'wanted': quote(key, safe='')}).first()
-        if row is None:
-            raise KeyError(key)
-        return json.loads(row.item)
-
-    def find_lock(self, connection):
-        """Return the table's row in "locks", or None if it has none.
-
-        Its size is the number of items, as counting a million would take long.
-        """
-        mine = sql.select(locks).where(locks.c.name == self.name)
-        return connection.execute(mine).first()
-
-    def page(self, start, stop):
-        """Return the pairs of key and item from start to stop, the oldest first."""
-        columns = sql.select(self.rows.c.key, self.rows.c.item)
-        wanted = columns.order_by(self.rows.c.number).slice(start, stop)
-        with self.reading() as connection:
-            pairs = connection.execute(wanted).all()
-        return [(unquote(key), json.loads(item)) for key, item in pairs]
-
 
 class Rows(MutableMapping):
-    """The items of a table, for whoever holds its lock, within one transaction."""
+    """The items of a table within one transaction, which alone may change them.
+
+    The table "locks" has a row for each collection: FOR UPDATE locks it, so all others,
+    in other processes too, wait until the transaction ends. It has the number of items,
+    as it would take long to count a million, and the last number that was given. They
+    are stored at the end of "with Rows(...) as rows:".
+    """
 
     def __init__(self, table, connection):
         self.table = table
+        self.rows = table.rows
         self.connection = connection
+        mine = sql.select(locks).where(locks.c.name == table.name)
+        lock = connection.execute(mine.with_for_update()).one()
+        self.size = lock.size
+        self.last_number = lock.last_number
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, error, *rest):
+        if error is None:
+            counts = {'size': self.size, 'last_number': self.last_number}
+            mine = sql.update(locks).where(locks.c.name == self.table.name)
+            self.connection.execute(mine.values(counts))
 
     def __getitem__(self, key):
         return self.table.read(self.connection, key)
 
     def __setitem__(self, key, item):
-        rows = self.table.rows
         values = {'key': quote(key, safe=''), 'item': json.dumps(item)}
-        update = sql.update(rows).where(rows.c.key == values['key']).values(values)
-        if not self.connection.execute(update).rowcount:
-            self.connection.execute(sql.insert(rows).values(values))
-            self.change_size(locks.c.size + 1)
+        update = sql.update(self.rows).where(self.rows.c.key == values['key'])
+        if not self.connection.execute(update.values(values)).rowcount:
+            self.connection.execute(sql.insert(self.rows).values(values))
+            self.size += 1
 
     def __delitem__(self, key):
-        rows = self.table.rows
-        delete = sql.delete(rows).where(rows.c.key == quote(key, safe=''))
+        delete = sql.delete(self.rows).where(self.rows.c.key == quote(key, safe=''))
         if not self.connection.execute(delete).rowcount:
             raise KeyError(key)
-        self.change_size(locks.c.size - 1)
+        self.size -= 1
 
     def __iter__(self):
-        rows = self.table.rows
-        keys = sql.select(rows.c.key).order_by(rows.c.number)
+        keys = sql.select(self.rows.c.key).order_by(self.rows.c.number)
         return iter([unquote(key) for key in self.connection.execute(keys).scalars()])
 
     def __len__(self):
-        return self.table.find_lock(self.connection).size
+        return self.size
 
     def clear(self):
         """Remove all items at once."""
-        self.connection.execute(sql.delete(self.table.rows))
-        self.change_size(0)
-
-    def change_size(self, size):
-        """Store how many items there are; size may be a calculation in SQL."""
-        self.connection.execute(self.table.change_lock.values(size=size))
+        self.connection.execute(sql.delete(self.rows))
+        self.size = 0
 
     def next_number(self):
         """Return the next number; none is given twice."""
-        update = self.table.change_lock.values(last_number=locks.c.last_number + 1)
-        self.connection.execute(update)
-        return self.table.find_lock(self.connection).last_number
+        self.last_number += 1
+        return self.last_number
+
+
+def fill_table(table, connection, items):
+    """Store the first items if a table is new; count what is in it."""
+    numbers = sql.select(locks.c.last_number).where(locks.c.name == table.name)
+    is_new = connection.execute(numbers).first() is None
+    if is_new:
+        lock = {'name': table.name, 'size': 0, 'last_number': len(items)}
+        connection.execute(sql.insert(locks).values(lock))
+    with Rows(table, connection) as rows:
+        # Somebody may have changed the table by hand.
+        count = sql.select(sql.func.count()).select_from(table.rows)
+        rows.size = connection.execute(count).scalar_one()
+        if is_new and not rows:
+            rows.update(items)
 
 
 def begin_creating(connection):
@@ -2638,7 +2635,7 @@ def begin_creating(connection):
 
 def open_database():
     """Give each collection a table; end the program if the database can't be used."""
-    tables = [Table(collection.name) for collection in collections]
+    tables = [Table(collection.name) for collection in all_collections]
     try:
         if IS_SQLITE:
             with transaction(WRITE_PATIENCE) as connection:
@@ -2647,12 +2644,12 @@ def open_database():
         with transaction(WRITE_PATIENCE) as connection:
             begin_creating(connection)
             metadata.create_all(connection)
-            for table, collection in zip(tables, collections):
-                table.create(connection, collection.place)
+            for table, collection in zip(tables, all_collections):
+                fill_table(table, connection, collection.storage)
     except sql.exc.SQLAlchemyError as problem:
         sys.exit(f'DATABASE_URL can not be used: {reason(problem)}')
-    for table, collection in zip(tables, collections):
-        collection.place = table
+    for table, collection in zip(tables, all_collections):
+        collection.storage = table
     # A server that now forks must not share connections.
     engine.dispose()
 
@@ -2774,35 +2771,28 @@ class Task(WSGITask):
     """
 
     def set_close_on_finish(self):
-        """Close the connection after this answer; waitress calls it if it thinks so."""
+        """Close the connection after this answer; waitress calls it if it wants to."""
         asked = self.request.headers.get('CONNECTION', '').lower()
         if self.has_body or self.version == '1.0' or asked == 'close':
             super().set_close_on_finish()
 
 
 class Channel(HTTPChannel):
-    """Waitress's connection to a client, with few requests waiting in it.
-
-    A client that sends many requests at once and reads no answer would hold a thread
-    for ever. If more than three wait, the first is answered and the connection closed.
-    """
+    """Waitress's connection to a client, which uses Task."""
 
     task_class = Task
 
-    def service(self):
-        """Answer the request that came first; waitress calls it in a thread."""
-        if len(self.requests) > 3:
-            # As if the client had asked for it.
-            self.requests[0].headers['CONNECTION'] = 'close'
-        super().service()
-
 
 def use_channel(server):
-    """Let waitress's server use Channel, and give up on clients that never read."""
+    """Let waitress's server use Channel."""
     server.channel_class = Channel
-    if hasattr(socket, 'TCP_USER_TIMEOUT'):  # Linux has it
-        patience = 30_000  # milliseconds
-        server.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, patience)
+
+
+def give_up_silent_clients(server):
+    """Let Linux close connections whose clients take no bytes for 30 seconds."""
+    if hasattr(socket, 'TCP_USER_TIMEOUT'):
+        timeout = 30_000  # milliseconds
+        server.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, timeout)
 
 
 def raise_file_limit(server):
@@ -2815,16 +2805,20 @@ def raise_file_limit(server):
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
-on_start += [use_channel, raise_file_limit]
+on_start += [use_channel, give_up_silent_clients, raise_file_limit]
 server_options.update(
     connection_limit=1300,  # each may have three files: itself, and two for bodies
     asyncore_use_poll=hasattr(select, 'poll'),  # else it ends at 1,024 files
-    send_bytes=65536,  # so that head and body of an answer are sent together
     channel_timeout=30,  # seconds until a silent client is sent away
     cleanup_interval=5,  # seconds from one look for silent clients to the next
     max_request_header_size=32 * 1024,
     max_request_body_size=1024 * 1024,  # above MAX_BODY, which is 413 in JSON
     inbuf_overflow=16 * 1024,  # bytes of a body that are kept in memory
+    send_bytes=65536,  # so that head and body of an answer are sent together
+    # A client may send many requests and read no answer. A thread waits for it once so
+    # many bytes are unsent, which the answers to 1,024 bytes of requests never are.
+    outbuf_high_watermark=64 * 1024 * 1024,
+    recv_bytes=1024,
 )
 
 # --- Server ---------------------------------------------------------------------------

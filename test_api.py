@@ -91,7 +91,7 @@ except ImportError:
 # api.py may be a piece, with some of its sections only. What a class needs of the
 # others it names with needs(); this page takes a piece as it is.
 HERE = Path(api.__file__).resolve().parent
-START = {one.name: dict(one) for one in getattr(api, 'collections', [])}
+START = {one.name: dict(one) for one in getattr(api, 'all_collections', [])}
 HAS_TOKENS = jwt is not None and hasattr(api, 'DEMO')
 HAS_DATABASE = bool(getattr(api, 'DATABASE_URL', ''))
 JSON = {'Content-Type': 'application/json'}
@@ -110,14 +110,10 @@ def needs(*names):
 def reset(collection):
     """Give a collection the items, and the next number, that it starts with."""
     start = START[collection.name]
-    with collection.place.writing() as items:
+    with collection.storage.writing() as items:
         items.clear()
         items.update(start)
-        if HAS_DATABASE:
-            row = collection.place.change_lock.values(last_number=len(start))
-            items.connection.execute(row)
-        else:
-            items.last_number = len(start)
+        items.last_number = len(start)
 
 
 class Case(unittest.TestCase):
@@ -126,7 +122,7 @@ class Case(unittest.TestCase):
     maxDiff = None
 
     def setUp(self):
-        for collection in getattr(api, 'collections', []):
+        for collection in getattr(api, 'all_collections', []):
             reset(collection)
         if hasattr(api, 'events'):
             api.events.clear()
@@ -736,7 +732,7 @@ class Collections(Case):
     def setUp(self):
         super().setUp()
         # Collections add themselves to this list, which is the service's.
-        self.patch(collections=[])
+        self.patch(all_collections=[])
         self.things = self.make({'1': {'a': 1}, 'b': {'a': 2}})
 
     def make(self, items):
@@ -744,7 +740,7 @@ class Collections(Case):
         collection = api.Collection('things', items)
         if HAS_DATABASE:
             api.open_database()
-            self.addCleanup(self.forget, collection.place)
+            self.addCleanup(self.forget, collection.storage)
         return collection
 
     def forget(self, table):
@@ -2039,7 +2035,7 @@ class Limits(Case):
         """Let as many passwords wait to be hashed as may, in this context."""
         with contextlib.ExitStack() as stack:
             for _ in range(100):
-                stack.enter_context(api.hash_places)
+                stack.enter_context(api.hash_slots)
             yield
 
     def test_sign_in_that_finds_the_queue_full_is_503(self):
