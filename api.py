@@ -42,7 +42,7 @@
 New here? Look at Films or Courses first: they show what the rooms above them are for.
 "python .ci/cut.py Films > films.py" writes a file with this room and what it needs. Or
 copy this file, and delete the rooms marked "copy" that you do not need; Database,
-Access log, Proxy and Connections can go as well.
+Access log, Proxy and Connections can go as well. Put a room of your own after Courses.
 
 The environment may set:
 
@@ -204,12 +204,14 @@ MAX_DEPTH = 100  # lists and objects in each other
 class ApiError(HTTPResponse):
     """An error to raise: its status code, and JSON with a message and more fields.
 
-    A room whose errors look different overrides fields().
+    Bottle can raise an answer as well as return it. A room whose errors look different
+    overrides fields().
     """
 
     def __init__(self, code, message, headers=None, **more):
         self.message = message
         body = json.dumps({**more, **self.fields()})
+        # Bottle makes headers of such arguments, here Content-Type.
         super().__init__(body, code, headers, content_type=JSON)
 
     def fields(self):
@@ -223,7 +225,8 @@ class Api(bottle.Bottle):
     def default_error_handler(self, error):
         """Return the body of an error of Bottle's; set the headers that go with it."""
         if error.status_code == 500:
-            # A 500 has lost the headers that these hooks have set: run them again.
+            # After a crash Bottle starts an empty answer: run the hooks below again, as
+            # they set headers.
             self.trigger_hook('after_request')
         if error.status_code == 405:
             methods = error.headers['Allow'].split(',')
@@ -231,7 +234,7 @@ class Api(bottle.Bottle):
                 methods.append('HEAD')
             response.set_header('Allow', ','.join([*methods, 'OPTIONS']))
             if request.method == 'OPTIONS':
-                # Browsers ask so before a page of another origin may call.
+                # Browsers send it before a page of another origin may call.
                 response.status = 204
         response.content_type = JSON
         return json.dumps({'message': error.body})
@@ -266,7 +269,8 @@ def json_answer(value):
 
 def get_header(name, default=''):
     """Return a header of the request in latin-1, or default if there is none."""
-    # Bottle's request.get_header() raises an error for a header that is not UTF-8.
+    # WSGI keeps the header api-key as HTTP_API_KEY. Bottle's get_header() would raise
+    # an error if it is not UTF-8.
     return request.get('HTTP_' + name.upper().replace('-', '_'), default)
 
 
@@ -398,7 +402,8 @@ def identifier(most, marks='._-'):
         # Clients take these two for "here" and "one up".
         if not isinstance(value, str) or value in ('.', '..'):
             return False
-        return 1 <= len(value) <= most and characters.issuperset(value)
+        is_fitting = all(one in characters for one in value)
+        return 1 <= len(value) <= most and is_fitting
 
     return Rule(allows, f'1 to {most} of letters, digits and {" ".join(marks)}')
 
@@ -464,7 +469,7 @@ class Memory(UserDict):
     def writing(self):
         """Lock out other threads, and give this dict, to read and then write."""
         with self.lock:
-            yield self
+            yield self  # the lines inside "with ....writing() as items:" run here
 
     def next_number(self):
         """Return the next number, while writing; none is given twice."""
@@ -474,6 +479,7 @@ class Memory(UserDict):
     def page(self, start, stop):
         """Return the pairs of key and item from start to stop, the oldest first."""
         with self.lock:
+            # data is the dict of UserDict.
             return list(islice(self.data.items(), start, stop))
 
 
@@ -515,11 +521,11 @@ class Collection(MutableMapping):
         return self.storage.page(start, stop)
 
     def items(self):
-        """Return a copy of the pairs of key and item, so that others may write."""
+        """Return a copy of the pairs, so that others may write meanwhile."""
         return dict(self.page()).items()
 
     def values(self):
-        """Return a copy of the items, so that others may write."""
+        """Return a copy of the items, so that others may write meanwhile."""
         return dict(self.page()).values()
 
     def put(self, key, item):
@@ -689,9 +695,12 @@ def find_account(name):
     """Return the account with this name, or {} if there is none or it is locked."""
     for table in accounts:
         account = table.get(name)
-        if account is not None:
-            return {} if account.get('accountLocked') else account
-    return {}
+        if account is None:
+            continue
+        if account.get('accountLocked'):
+            return {}
+        return account
+    return {}  # it has no password, no group and no version
 
 
 def make_token(account):
@@ -720,9 +729,9 @@ def read_token(token):
     """Return the name that a token is good for, or None."""
     try:
         claims = check_signature(token)
-    except (jwt.InvalidTokenError, RecursionError):
+    except (jwt.InvalidTokenError, RecursionError):  # the latter if nested too deeply
         return None
-    # jwt has looked at this too, but claims out of the cache may be older.
+    # The token may have expired since its claims went into the cache.
     if int(claims['exp']) <= time.time():
         return None
     name = claims['sub']
@@ -782,7 +791,8 @@ def read_sign_in(make_error=ApiError):
 
 def basic():
     """Return the name of who signs in by HTTP Basic (RFC 7617); raise 401, 429 ..."""
-    # Bottle's request.auth would also believe a name that a server in front has set.
+    # Bottle's request.auth would also believe a name, without a password, that a server
+    # in front has set.
     given = bottle.parse_auth(get_header('Authorization'))
     account = None
     if given:
@@ -802,7 +812,6 @@ def get_root():
     """Greet a program; send a browser on to the docs page, if the file has one."""
     has_docs = any(route.rule == '/docs' for route in app.routes)
     if has_docs and 'text/html' in get_header('Accept'):
-        # Bottle makes headers of these: vary='Accept' becomes Vary: Accept.
         return HTTPResponse(status=302, Location='docs', vary='Accept')
     return HTTPResponse({'hello': 'world'}, vary='Accept')
 
@@ -817,7 +826,7 @@ def get_hello_world():
 
 SCRIPT = Path(__file__).with_name('script.ps1')
 
-# A line for the start, which shows no password of your own.
+# Printed at the start, with the demo password, but never with one that you have set.
 shown_password = API_PASSWORD if API_PASSWORD == DEMO_PASSWORD else '$API_PASSWORD'
 start_lines.append(
     'A token: curl {url}/token '
@@ -871,7 +880,7 @@ def add_oauth_fields(problem):
 
 
 def oauth_text(text):
-    """Return a text with ' for each character that the RFC does not allow here."""
+    """Return a text in which ' replaces what the RFC does not allow here."""
     characters = []
     for one in text:
         is_allowed = one.isascii() and one.isprintable() and one not in '"\\'
@@ -914,7 +923,8 @@ MONTHS = (
     'January|February|March|April|May|June|'
     'July|August|September|October|November|December'
 )
-# FILM is what a client sends; FILM_QUERY is what a query may ask for, as it is stored.
+# FILM is what a client sends. FILM_QUERY has the names as they are stored, for queries
+# such as /films?Year=2018.
 FILM = {
     'name': text_of(1, 200),
     'year': whole_number(1870, 2100),
@@ -1061,7 +1071,8 @@ RECORD = {
     'value3': or_null(BOOLEAN),
 }
 LARGEST = 2**63 - 1  # of 64 bits
-# Fields that are shown as well, and that no client can set.
+# Fields that are shown as well, and that no client can set. Their rules are for queries
+# such as /api/list?id=2.
 READ_ONLY = {
     'id': whole_number(1, LARGEST),
     'creationdate': whole_number(0, LARGEST),
@@ -1091,7 +1102,7 @@ def api_key():
 
 
 def hash_key(key):
-    """Return the hash of an API key, in hex; as keys are random, a fast one will do."""
+    """Return the hash of an API key, in hex; a fast one, as nobody can guess a key."""
     return hashlib.sha256(key.encode()).hexdigest()
 
 
@@ -1151,7 +1162,7 @@ def get_key(username):
 
 @app.delete('/api/generate_key/<username>', auth=api_key)
 def delete_key(username):
-    """Revoke an API key, which only that key itself may do; raise 403."""
+    """Remove an API key, for who signs in with this very key; raise 403."""
     if username != request['REMOTE_USER']:
         raise RecordError(403, 'Only the key of a username itself may remove it!')
     api_keys.pop(username, None)
@@ -1290,7 +1301,7 @@ USER_QUERY['sshPublicKeys'] = text_of(1, 4000)
 USER_QUERY['dn'] = text_of(1, 200)
 
 users = Collection('users', START_USERS)
-accounts.append(users)  # who has a password can sign in
+accounts.append(users)  # users who have a password can sign in
 
 
 def no_user(cn):
@@ -1372,7 +1383,7 @@ def patch_user(cn):
 
 
 def change_user(cn, fields, auth):
-    """Change the fields of a user; return the user. auth says who may do it."""
+    """Change the fields of a user; return the user. auth is bearer or admin."""
     auth()
     # The name stays, also if another one was sent.
     changes = {**read_user(fields), 'cn': cn}
@@ -1578,7 +1589,7 @@ document.addEventListener("click", (event) => {
 
 # --- Lists ----------------------------------------------------------------------------
 
-# Numbers in a query: 12, and 1.5 or 1e3. They are short, as long ones take time.
+# Numbers in a query: 12, and 1.5 or 1e3. Very long ones would be slow to read.
 WHOLE_NUMBER = r'-?(0|[1-9][0-9]{0,19})'
 DECIMAL_NUMBER = r'-?[0-9]{1,20}(\.[0-9]{1,20})?([eE][+-]?[0-9]{1,3})?'
 LIMIT = matching('[1-9][0-9]{0,2}|1000', 'a whole number from 1 to 1000')
@@ -1791,7 +1802,8 @@ class Event(NamedTuple):
     name: str
 
 
-events = deque(maxlen=10_000)  # the newest are at the end
+# The newest are at the end. If it is full, the oldest is dropped.
+events = deque(maxlen=10_000)
 # An RLock, which a thread that holds it can take once more.
 events_lock = threading.RLock()
 
@@ -1808,7 +1820,7 @@ def refuse_too_many_sign_ins(name):
 
 
 def count_failed_sign_in(name):
-    """Count a failed sign-in, and log it; raise 429 instead if there were too many."""
+    """Log a failed sign-in; then count it, or raise 429 if there are too many."""
     log.info('Refused to sign in %s from %s', ascii(name)[:80], request['REMOTE_ADDR'])
     with events_lock:
         refuse_too_many_sign_ins(name)
@@ -1831,11 +1843,9 @@ def refuse_above(limit, kind, name=None):
     address = request['REMOTE_ADDR']
     times = []
     for event in events:
-        if (event.kind, event.address) != (kind, address):
-            continue
-        if name is not None and event.name != name:
-            continue
-        if event.time > now - 60:
+        is_like_this = event.kind == kind and event.address == address
+        has_name = name is None or event.name == name
+        if is_like_this and has_name and event.time > now - 60:
             times.append(event.time)
     if limit and len(times) >= limit:
         # With a limit of 10, there is room when the tenth newest is a minute old.
@@ -1863,6 +1873,8 @@ class SpareThread:
     def __init__(self):
         self.lock = threading.Lock()
         self.number = 0
+
+    # "with" calls __enter__ at its start, and __exit__ at its end, also after an error.
 
     def __enter__(self):
         self.change_number(1)
@@ -1976,7 +1988,7 @@ def run_script(script, seconds):
             error = OutputReader(process.stderr)
             exit_code = wait_for_script(process, seconds)
         finally:
-            kill_group(process)
+            kill_group(process)  # and with it what the script has left running
         return ScriptResult(exit_code, output.text(), error.text())
 
 
@@ -2015,7 +2027,7 @@ class OutputReader(threading.Thread):
         self.start()
 
     def run(self):
-        """Read until all that write to the pipe have ended."""
+        """Read until the script, and all that it started, have closed the pipe."""
         with self.pipe:
             while True:
                 part = self.pipe.read1(65536)  # bytes; fewer if no more are there yet
@@ -2062,8 +2074,8 @@ def kill_group(process):
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    # In a container this is process 1, which has to collect what others have left: one
-    # of the group at a time, until there is none.
+    # In a container we are process 1, and so have to wait for what the script has left:
+    # for one process of the group at a time, until there is none.
     with suppress(ChildProcessError):
         while True:
             os.waitpid(-process.pid, 0)
@@ -2073,8 +2085,8 @@ def kill_group(process):
 
 SCRYPT = {'n': 2**13, 'r': 8, 'p': 10}  # 8 MiB; the least that OWASP advises
 
-# Two hashes at a time, always in the same two threads, as a thread keeps the memory
-# that a hash takes. A hundred hashes take about ten seconds.
+# Two hashes at a time, always in the same two threads, as a thread keeps 8 MiB
+# for it. A hundred hashes take about ten seconds.
 hash_threads = ThreadPoolExecutor(2, 'hash')
 hash_slots = Slots(100, 'passwords', retry_after=10)
 
@@ -2107,9 +2119,9 @@ password_checks.append(has_password)
 
 # --- SSH keys -------------------------------------------------------------------------
 
-# The types of SSH public keys. Behind its type, a key has parts in base64: the type
-# again, and then these (RFC 4253, 6.6). 'nistp256' is this very text, 32 is any 32
-# bytes, and None is any number of bytes.
+# The types of SSH public keys. A line has a type and a key in base64. Decoded, it has
+# the type again, and then these parts (RFC 4253, 6.6): a text as it is here, a number
+# of bytes, or None for any bytes.
 KEY_TYPES = {
     'ssh-ed25519': [32],
     'ssh-rsa': [None, None],
@@ -2148,8 +2160,10 @@ def find_key_problem(line):
         return 'is not whole: please copy all of the .pub file'
     if not are_parts_of(parts, [key_type, *KEY_TYPES[key_type]]):
         return f'is not of the type that stands before it, {key_type}'
-    if key_type == 'ssh-rsa' and int.from_bytes(parts[2], 'big').bit_length() < 1024:
-        return 'must have 1024 bits or more'
+    if key_type == 'ssh-rsa':
+        modulus = int.from_bytes(parts[2], 'big')  # after the type and the exponent
+        if modulus.bit_length() < 1024:
+            return 'must have 1024 bits or more'
     return None
 
 
@@ -2224,6 +2238,7 @@ def read_etags(header):
 # --- Browsers -------------------------------------------------------------------------
 
 SAFE_METHODS = ['GET', 'HEAD', 'OPTIONS']
+# A name or an IPv4 address, or an IPv6 address in brackets.
 ORIGIN = r'https?://[a-z0-9.-]+(:[0-9]+)?|https?://\[[a-f0-9:.]+\](:[0-9]+)?'
 CORS = {
     'Access-Control-Allow-Headers': 'Authorization, Content-Type, api-key',
@@ -2351,7 +2366,7 @@ def make_engine(url):
     except (sql.exc.ArgumentError, ValueError):
         sys.exit(WRONG_URL)
     if url.drivername == 'sqlite' and is_file(url):
-        options = {'timeout': 0.02}  # seconds; sqlite_execute() waits longer
+        options = {'timeout': WRITE_PATIENCE / 1000}  # seconds
         return sql.create_engine(url, connect_args=options, **ENGINE_OPTIONS)
     if url.drivername in ('postgresql', 'postgresql+psycopg') and has_host(url):
         return sql.create_engine(
@@ -2411,23 +2426,6 @@ def transaction(patience):
                 "SET LOCAL idle_in_transaction_session_timeout = '10s'"
             )
         yield connection
-
-
-def sqlite_execute(connection, statement):
-    """Execute a statement once SQLite is not locked; raise SQLAlchemyError.
-
-    SQLite could wait as long by itself, but would look only ten times a second, while
-    other processes that write much take the lock again and again.
-    """
-    end = time.monotonic() + WRITE_PATIENCE / 1000
-    while True:
-        try:
-            connection.exec_driver_sql(statement)
-            return
-        except sql.exc.OperationalError:
-            if time.monotonic() > end:
-                raise
-        time.sleep(0.002)
 
 
 @contextmanager
@@ -2523,11 +2521,11 @@ class Table:
 
     @contextmanager
     def writing(self):
-        """Give the rows to one thread of all processes at a time; raise 503."""
+        """Give the rows, which only one thread of all processes can have; raise 503."""
         with self.turn, database_errors(), transaction(WRITE_PATIENCE) as connection:
             if IS_SQLITE:
                 # The driver itself would not begin before the first change.
-                sqlite_execute(connection, 'BEGIN IMMEDIATE')
+                connection.exec_driver_sql('BEGIN IMMEDIATE')
             with Rows(self, connection) as rows:
                 yield rows
 
@@ -2627,7 +2625,7 @@ def fill_table(table, connection, items):
 def begin_creating(connection):
     """Let no other process make tables until the transaction ends."""
     if IS_SQLITE:
-        sqlite_execute(connection, 'BEGIN IMMEDIATE')
+        connection.exec_driver_sql('BEGIN IMMEDIATE')
     else:
         # The number could be any other.
         connection.exec_driver_sql('SELECT pg_advisory_xact_lock(5000)')
@@ -2639,8 +2637,8 @@ def open_database():
     try:
         if IS_SQLITE:
             with transaction(WRITE_PATIENCE) as connection:
-                # From now on nobody who reads has to wait for those who write.
-                sqlite_execute(connection, 'PRAGMA journal_mode = WAL')
+                # From now on those who read do not wait for those who write.
+                connection.exec_driver_sql('PRAGMA journal_mode = WAL')
         with transaction(WRITE_PATIENCE) as connection:
             begin_creating(connection)
             metadata.create_all(connection)
@@ -2687,6 +2685,7 @@ def log_requests(wsgi_app):
         method = quote(environ['REQUEST_METHOD'])
         path = quote(environ['PATH_INFO'], encoding='latin-1')
         body = wsgi_app(environ, start_response)
+        # Bottle's response is that of this thread, and still there.
         address = quote(environ['REMOTE_ADDR'], safe=':%') or '-'
         user = quote(environ.get('REMOTE_USER', '-'))
         took = (time.perf_counter() - start) * 1000
@@ -2739,7 +2738,7 @@ def clean_address():
     """Turn "[::1]:4711", as some proxies say where a request is from, into "::1"."""
     if TRUSTED_PROXY:
         address = request['REMOTE_ADDR'].lstrip('[').partition(']')[0]
-        # Quoted, as it is logged.
+        # Quoted, as a blank in it would forge a line of the log.
         request['REMOTE_ADDR'] = quote(address, safe=':%')
 
 
@@ -2771,7 +2770,7 @@ class Task(WSGITask):
     """
 
     def set_close_on_finish(self):
-        """Close the connection after this answer; waitress calls it if it wants to."""
+        """Waitress calls this to have the connection closed after this answer."""
         asked = self.request.headers.get('CONNECTION', '').lower()
         if self.has_body or self.version == '1.0' or asked == 'close':
             super().set_close_on_finish()
@@ -2796,7 +2795,7 @@ def give_up_silent_clients(server):
 
 
 def raise_file_limit(server):
-    """Let the process have as many files open as it may, up to 4,096."""
+    """Raise the number of open files to what the system allows, at most 4,096."""
     if resource is None:
         return
     files, most = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -2812,7 +2811,7 @@ server_options.update(
     channel_timeout=30,  # seconds until a silent client is sent away
     cleanup_interval=5,  # seconds from one look for silent clients to the next
     max_request_header_size=32 * 1024,
-    max_request_body_size=1024 * 1024,  # above MAX_BODY, which is 413 in JSON
+    max_request_body_size=1024 * 1024,  # above MAX_BODY, for which we answer in JSON
     inbuf_overflow=16 * 1024,  # bytes of a body that are kept in memory
     send_bytes=65536,  # so that head and body of an answer are sent together
     # A client may send many requests and read no answer. A thread waits for it once so
