@@ -13,7 +13,7 @@
 "python api.py" serves on http://127.0.0.1:5000 until Ctrl-C. The rooms of this file:
 
     Settings      what the environment may set                        read first
-    Start-up      what the other rooms add to the start               read first
+    Start-up      what the other rooms add to the start               skip at first
     Requests      what a client sent, and errors in JSON              read first
     Fields        what a field may hold                               read first
     Collections   items by key, safe to use from several threads      read first
@@ -42,7 +42,8 @@
 New here? Look at Films or Courses first: they show what the rooms above them are for.
 "python .ci/cut.py Films > films.py" writes a file with this room and what it needs. Or
 copy this file, and delete the rooms marked "copy" that you do not need; Database,
-Access log, Proxy and Connections can go as well. Put a room of your own after Courses.
+Access log, Proxy and Connections can go as well. Put a room of your own after Courses:
+Database makes tables for the collections above it alone.
 
 The environment may set:
 
@@ -91,7 +92,7 @@ from collections import UserDict, deque
 from collections.abc import Callable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
-from functools import lru_cache, partial, wraps
+from functools import lru_cache, wraps
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -171,7 +172,7 @@ SCRIPT_TIMEOUT = number_setting('SCRIPT_TIMEOUT', 30, 0.1, 86_400, float)
 # Lines to print at the start; {url} becomes the address of the service.
 start_lines = ['Listening on {url} (Ctrl-C ends it)']
 
-# Functions that raise 503 if something is away that the service needs.
+# Functions that raise 503 if something that the service needs can't be reached.
 health_checks = []
 
 # Options of waitress, the server. Two threads are enough: Python runs one at a time,
@@ -181,7 +182,7 @@ server_options = {'threads': 2}
 # Functions that are called with waitress's server before it serves.
 on_start = []
 
-# That server once it serves, and nothing before, or under another server.
+# Holds that server while it serves. Empty before, and if another server runs the app.
 servers = []
 
 # Functions that wrap the whole service (WSGI middleware, PEP 3333).
@@ -225,8 +226,8 @@ class Api(bottle.Bottle):
     def default_error_handler(self, error):
         """Return the body of an error of Bottle's; set the headers that go with it."""
         if error.status_code == 500:
-            # After a crash Bottle starts an empty answer: run the hooks below again, as
-            # they set headers.
+            # After a crash Bottle starts an empty answer, without the headers that the
+            # hooks below have set: set them again.
             self.trigger_hook('after_request')
         if error.status_code == 405:
             methods = error.headers['Allow'].split(',')
@@ -234,7 +235,8 @@ class Api(bottle.Bottle):
                 methods.append('HEAD')
             response.set_header('Allow', ','.join([*methods, 'OPTIONS']))
             if request.method == 'OPTIONS':
-                # Browsers send it before a page of another origin may call.
+                # Browsers send it before a page of another origin may call (CORS
+                # preflight). The room Browsers adds the headers for it.
                 response.status = 204
         response.content_type = JSON
         return json.dumps({'message': error.body})
@@ -252,6 +254,7 @@ def refuse_bad_path():
     try:
         request['bottle.raw_path'].encode('latin-1').decode()
     except UnicodeDecodeError:
+        # "from None": the first error need not be shown.
         raise ApiError(400, 'The path must be UTF-8') from None
 
 
@@ -286,7 +289,7 @@ def read_text(*types):
         raise ApiError(415, f'Content-Type must be {" or ".join(types)}')
     if get_header('Content-Encoding', 'identity').lower() != 'identity':
         raise ApiError(415, 'The body must be sent without a Content-Encoding')
-    body = request.body.read(MAX_BODY + 1)
+    body = request.body.read(MAX_BODY + 1)  # one byte more, to see that it is too long
     if len(body) > MAX_BODY:
         raise ApiError(413, f'The body must not be longer than {MAX_BODY} bytes')
     try:
@@ -299,7 +302,7 @@ def read_text(*types):
 def parse_json(text):
     """Return the value of a JSON text (RFC 8259); raise 400."""
     try:
-        value = json.loads(text)  # RecursionError at a depth that depends on Python
+        value = json.loads(text)  # RecursionError if nested too deeply for Python
         if is_too_deep(value):
             raise ValueError(f'nested deeper than {MAX_DEPTH}')
         # This raises ValueError for NaN, 1e999 and lone surrogates like "\ud800".
@@ -395,7 +398,7 @@ def matching(pattern, wording):
 
 
 def identifier(most, marks='._-'):
-    """Return the rule for an id in a path, which must not be "." or ".."."""
+    """Return the rule for an id in a path: not one or two dots alone."""
     characters = set(string.ascii_letters + string.digits + marks)
 
     def allows(value):
@@ -472,7 +475,7 @@ class Memory(UserDict):
             yield self  # the lines inside "with ....writing() as items:" run here
 
     def next_number(self):
-        """Return the next number, while writing; none is given twice."""
+        """Return the next number, and none twice. To be called inside writing()."""
         self.last_number += 1
         return self.last_number
 
@@ -567,7 +570,8 @@ class Collection(MutableMapping):
             raise ApiError(507, f'There is no room for more than {MAX_ITEMS} here')
         items[key] = item
 
-    # MutableMapping has these as well, but without the lock.
+    # MutableMapping has these as well, but without the lock. No room uses them all, but
+    # yours may.
 
     def pop(self, key, *default):
         """Remove and return an item, or return default; without one raise KeyError."""
@@ -577,9 +581,10 @@ class Collection(MutableMapping):
     def popitem(self):
         """Remove the oldest item and return its key and it; raise KeyError if empty."""
         with self.storage.writing() as items:
-            for key in items:
-                return key, items.pop(key)
-            raise KeyError(f'{self.name} has no items')
+            if not items:
+                raise KeyError(f'{self.name} has no items')
+            key = next(iter(items))
+            return key, items.pop(key)
 
     def setdefault(self, key, default=None):
         """Return the item of this key; store default first if there is none."""
@@ -608,14 +613,14 @@ DEMO = {
     'memberOfs': ['cn=Admins'],
     'password_version': demo_version.hexdigest(),
 }
-ACCOUNT = {'username': text_of(1, 1000), 'password': text_of(1, 1000)}
+SIGN_IN = {'username': text_of(1, 1000), 'password': text_of(1, 1000)}
 # What OAuth clients send as well; it is not looked at.
 OAUTH_FIELDS = ['grant_type', 'scope', 'client_id', 'client_secret']
 
 # Dicts of those who can sign in, by name. The room Users adds its own.
 accounts = [{API_USERNAME: DEMO}]
-# Functions of an account and a password that return True if the password is right. The
-# room Passwords adds one.
+# Functions that get an account and a password, and return True if it is the right one.
+# The room Passwords adds one.
 password_checks = []
 
 if len(SECRET_KEY.encode()) < 32:
@@ -634,17 +639,21 @@ class AuthPlugin:
 
     The function is bearer or admin, which stand below, or another such as basic in the
     room Hello. It returns the caller's name, which the route and the log then find in
-    request['REMOTE_USER'], or raises an error.
+    request['REMOTE_USER'], or raises an error. Write @app.get('/users', auth=admin).
     """
 
     name = 'auth'
     api = 2  # the version of Bottle's interface for plugins
 
     def apply(self, callback, route):
-        """Return a route's function, with its auth function called before it."""
+        """Return a route's function, with its auth function called before it.
+
+        Bottle calls this once for each route.
+        """
+        # Bottle adds the options of the whole app to those of each route.
+        known = ['auth', *app.config]
         for option in route.config:
-            # Those of the whole app are in it too.
-            if option != 'auth' and option not in app.config:
+            if option not in known:
                 # A slip such as auht=admin would leave the route open to everybody.
                 raise TypeError(f'{route.rule}: there is no option {option}')
         if 'auth' not in route.config:
@@ -700,7 +709,7 @@ def find_account(name):
         if account.get('accountLocked'):
             return {}
         return account
-    return {}  # it has no password, no group and no version
+    return {}  # an account that can do nothing
 
 
 def make_token(account):
@@ -719,7 +728,8 @@ def make_token(account):
 @lru_cache(1000)
 def check_signature(token):
     """Return the claims of a token that we signed; raise jwt.InvalidTokenError."""
-    # Only HS256, whatever the token names. A token without exp would be good for ever.
+    # Only HS256: a token must not choose how it is checked. Without exp, one would be
+    # good for ever.
     # iat is not looked at, as another machine's clock may be a little ahead of ours.
     options = {'require': ['exp', 'sub'], 'verify_iat': False}
     return jwt.decode(token, SECRET_KEY, algorithms=['HS256'], options=options)
@@ -739,8 +749,11 @@ def read_token(token):
     version = claims.get('password_version')
     if version is None:
         # Another program that knows SECRET_KEY has made it.
-        return name if account is DEMO else None
-    return name if version == account.get('password_version') else None
+        is_good = account is DEMO
+    else:
+        # Another version: the password has changed since, or the account is gone.
+        is_good = version == account.get('password_version')
+    return name if is_good else None
 
 
 def sign_in(name, password):
@@ -753,7 +766,7 @@ def sign_in(name, password):
     if not is_right_password(account, password):
         count_failed_sign_in(name)
         return None
-    # Other guesses may have failed while this password was checked.
+    # While this password was checked, other guesses may have used up the limit.
     refuse_too_many_sign_ins(name)
     return account
 
@@ -771,7 +784,7 @@ def read_sign_in(make_error=ApiError):
     """Return the account whose name and password the body has; raise 401, 429 ..."""
     given = check(
         read_fields(JSON, FORM),
-        ACCOUNT,
+        SIGN_IN,
         required=['username', 'password'],
         ignored=OAUTH_FIELDS,
         make_error=make_error,
@@ -791,8 +804,8 @@ def read_sign_in(make_error=ApiError):
 
 def basic():
     """Return the name of who signs in by HTTP Basic (RFC 7617); raise 401, 429 ..."""
-    # Bottle's request.auth would also believe a name, without a password, that a server
-    # in front has set.
+    # Bottle's request.auth would also believe a name that a server in front has set,
+    # without any password.
     given = bottle.parse_auth(get_header('Authorization'))
     account = None
     if given:
@@ -829,7 +842,7 @@ SCRIPT = Path(__file__).with_name('script.ps1')
 # Printed at the start, with the demo password, but never with one that you have set.
 shown_password = API_PASSWORD if API_PASSWORD == DEMO_PASSWORD else '$API_PASSWORD'
 start_lines.append(
-    'A token: curl {url}/token '
+    'A token: curl {url}/token '  # print_start() puts the address here
     f'--data-urlencode "username={API_USERNAME}" '
     f'--data-urlencode "password={shown_password}"'
 )
@@ -892,8 +905,8 @@ def oauth_text(text):
 def post_run_script():
     """Run script.ps1 and return what it wrote; raise 500, 503 or 504."""
     try:
-        # Two may run at once; a third gets 503. While one runs, the server has one
-        # thread more, for other requests.
+        # Two may run at once; a third gets 503 (see the room Scripts). While one runs,
+        # the server has one thread more for other requests (see Slow work).
         with script_slots, spare_thread:
             result = run_script(SCRIPT, SCRIPT_TIMEOUT)
     except NoPowerShell as problem:
@@ -958,7 +971,7 @@ def read_film():
 @app.get('/films')
 def list_films():
     """Return the films that the query asks for, by id."""
-    # list_page() is in the room Lists; it returns pairs of id and film.
+    # list_page() is in the room Lists, and returns pairs of id and film.
     return dict(list_page(films, FILM_QUERY))
 
 
@@ -1070,7 +1083,7 @@ RECORD = {
     'value2': or_null(NUMBER),
     'value3': or_null(BOOLEAN),
 }
-LARGEST = 2**63 - 1  # of 64 bits
+LARGEST = 2**63 - 1  # number in 64 bits
 # Fields that are shown as well, and that no client can set. Their rules are for queries
 # such as /api/list?id=2.
 READ_ONLY = {
@@ -1346,7 +1359,8 @@ def list_users():
 def create_user():
     """Add a user; raise 409."""
     given = read_user(read_fields(JSON), required=['cn', 'sn'])
-    # Once more: a password may wait ten seconds to be hashed, and a role end meanwhile.
+    # Check again: the password may have waited ten seconds to be hashed, and the caller
+    # may not be an administrator any more.
     admin()
     cn = given['cn']
     defaults = {'uid': cn, 'memberOfs': [], 'sshPublicKeys': [], 'accountLocked': False}
@@ -1378,16 +1392,17 @@ def put_user(cn):
 def patch_user(cn):
     """Change fields, as PUT does; users may change their own password. Raise 403."""
     fields = read_fields(JSON)
-    is_own_password = cn == request['REMOTE_USER'] and set(fields) == {'password'}
-    return change_user(cn, fields, bearer if is_own_password else admin)
+    if cn == request['REMOTE_USER'] and set(fields) == {'password'}:
+        return change_user(cn, fields, bearer)
+    admin()
+    return change_user(cn, fields, admin)
 
 
 def change_user(cn, fields, auth):
     """Change the fields of a user; return the user. auth is bearer or admin."""
-    auth()
-    # The name stays, also if another one was sent.
+    # The name stays, even if another one was sent.
     changes = {**read_user(fields), 'cn': cn}
-    auth()  # once more, as in create_user()
+    auth()  # again, as in create_user()
     user = users.change(cn, changes)
     if user is None:
         raise no_user(cn)
@@ -1404,7 +1419,7 @@ def delete_user(cn):
 
 @app.get('/authkeys')
 def get_authkeys():
-    """Return a user's SSH public keys, to anybody: sshd's AuthorizedKeysCommand."""
+    """Return a user's SSH public keys to anybody, as sshd asks for them."""
     if 'username' not in request.query:
         raise ApiError(400, 'username is missing in the query: /authkeys?username=CN')
     # getunicode() reads UTF-8, where get() of Bottle reads latin-1.
@@ -1504,7 +1519,7 @@ def patch_course(code):
 
 def change_course(code, sent):
     """Change these fields of a course; raise 400 or 404."""
-    # The code stays, also if another one was sent.
+    # The code stays, even if another one was sent.
     changes = {**check(sent, COURSE, make_error=CourseError), 'code': code}
     if courses.change(code, changes) is None:
         raise no_course()
@@ -1529,6 +1544,35 @@ def post_login():
 
 
 # --- Docs -----------------------------------------------------------------------------
+
+# JavaScript, which Swagger UI reads first. The address begins with "..", so that the
+# page works under a path prefix too.
+INITIALIZER = """\
+window.onload = () => {
+    window.ui = SwaggerUIBundle({
+        url: "../swagger.yaml",
+        dom_id: "#swagger-ui",
+        deepLinking: true,
+        tryItOutEnabled: true,
+        validatorUrl: null,
+        responseInterceptor: (answer) => {
+            // After a restart the token is not valid any more: show that.
+            if (answer.status === 401) {
+                const schemes = window.ui.authSelectors.authorized().toJS();
+                window.ui.authActions.logout(Object.keys(schemes));
+            }
+            return answer;
+        },
+    });
+};
+
+// The sign-in dialog leaves the cursor in its last field. Put it into the user name.
+document.addEventListener("click", (event) => {
+    if (event.target.closest(".authorize, .authorization__btn")) {
+        setTimeout(() => document.querySelector("#oauth_username")?.focus());
+    }
+});
+"""
 
 start_lines.insert(1, 'Docs: {url}/docs')
 
@@ -1556,36 +1600,6 @@ def get_swagger():
     content = Path(__file__).with_name('swagger.yaml').read_bytes()
     return send_file(content, 'swagger.yaml')
 
-
-# JavaScript, which Swagger UI reads first. The address begins with "..", so that the
-# page works under a path prefix too.
-INITIALIZER = """\
-window.onload = () => {
-    window.ui = SwaggerUIBundle({
-        url: "../swagger.yaml",
-        dom_id: "#swagger-ui",
-        deepLinking: true,
-        tryItOutEnabled: true,
-        validatorUrl: null,
-        responseInterceptor: (answer) => {
-            // After a restart the token is not valid any more: show that.
-            if (answer.status === 401) {
-                const schemes = window.ui.authSelectors.authorized().toJS();
-                window.ui.authActions.logout(Object.keys(schemes));
-            }
-            return answer;
-        },
-    });
-};
-
-// Each field of the sign-in dialog takes the cursor, and the last one keeps it: give it
-// back to the user name, which is further up.
-document.addEventListener("click", (event) => {
-    if (event.target.closest(".authorize, .authorization__btn")) {
-        setTimeout(() => document.querySelector("#oauth_username")?.focus());
-    }
-});
-"""
 
 # --- Lists ----------------------------------------------------------------------------
 
@@ -1626,8 +1640,7 @@ def list_page(collection, rules, show=None):
         page = shown_pairs(collection.page(query.offset, stop), show)
         total = len(collection)
         if 0 < len(page) < query.limit:
-            # The last page is not full. The total has to fit it, although somebody may
-            # have written since.
+            # On the last page, count from it: items may have come or gone since.
             total = query.offset + len(page)
     response.set_header('X-Total-Count', str(total))
     response.set_header('Link', make_links(query, total))
@@ -1670,6 +1683,7 @@ def split_query(known):
     """Return the values in the query by their names, which must be known; raise 400."""
     sent = {}
     try:
+        # As in refuse_bad_path(); a wrong UTF-8 is a ValueError.
         query = request.query_string.encode('latin-1').decode()
         pairs = parse_qsl(query, keep_blank_values=True, errors='strict')
     except ValueError:
@@ -1707,7 +1721,7 @@ def read_parameter(name, text, rule):
 
 
 def read_sort(text, rules):
-    """Return the fields to sort by; raise 400 if there is no such one, or one twice."""
+    """Return the fields to sort by, with - for downwards; raise 400."""
     sort = text.split(',')
     fields = [name.removeprefix('-') for name in sort]
     for field in fields:
@@ -1757,18 +1771,21 @@ def sort_pairs(pairs, sort):
     """Return the pairs in this order; a missing value is less than any other."""
     # The last field first, as sorted() keeps the order of items that are equal.
     for name in reversed(sort):
-        # partial(f, x) is a function that calls f(x, ...).
-        sort_key = partial(value_for_sort, name.removeprefix('-'))
-        pairs = sorted(pairs, key=sort_key, reverse=name.startswith('-'))
+        value = value_of(name.removeprefix('-'))
+        pairs = sorted(pairs, key=value, reverse=name.startswith('-'))
     return pairs
 
 
-def value_for_sort(field, pair):
-    """Return what to sort a pair of key and item by."""
-    _, item = pair
-    value = item.get(field)
-    # (False, None) is less than (True, value), so None is not compared with a value.
-    return (value is not None, value)
+def value_of(field):
+    """Return the function with which sorted() finds what to sort a pair by."""
+
+    def value(pair):
+        _, item = pair
+        held = item.get(field)
+        # (False, None) is less than (True, held), so None is not compared with a value.
+        return (held is not None, held)
+
+    return value
 
 
 def make_links(query, total):
@@ -1777,7 +1794,8 @@ def make_links(query, total):
     last = (pages - 1) * query.limit
     offsets = {'first': 0}
     if query.offset > 0:
-        offsets['prev'] = min(max(query.offset - query.limit, 0), last)
+        previous = max(query.offset - query.limit, 0)
+        offsets['prev'] = min(previous, last)  # last, if the offset is beyond the end
     if query.offset + query.limit < total:
         offsets['next'] = query.offset + query.limit
     offsets['last'] = last
@@ -1794,7 +1812,7 @@ def make_links(query, total):
 
 
 class Event(NamedTuple):
-    """Something that is limited, at a time in seconds, by a caller's address."""
+    """A failed sign-in or a new API key: when, in seconds, and from which address."""
 
     time: float
     kind: str
@@ -1812,7 +1830,7 @@ def refuse_too_many_sign_ins(name):
     """Raise 429 if too many sign-ins failed here in a minute.
 
     The limit is RATE_LIMIT for a name at an address, and ten times that for an address
-    with all names, as a whole school may share it.
+    whatever the names, as a whole school may share one.
     """
     with events_lock:
         refuse_above(RATE_LIMIT, 'failed sign-ins', name)
@@ -1912,31 +1930,6 @@ class Slots:
         self.free.release()
 
 
-class Turn:
-    """A lock for work that is short as a rule: "with turn:" waits for it.
-
-    After two seconds it raises 503.
-    """
-
-    def __init__(self, name):
-        self.lock = threading.Lock()
-        self.name = name
-        self.slots = Slots(100, f'changes of {name}', retry_after=1)
-
-    def __enter__(self):
-        # Most changes are done before a spare thread would have started.
-        if self.lock.acquire(timeout=0.01):
-            return
-        with self.slots, spare_thread:
-            is_mine = self.lock.acquire(timeout=1.8)
-        if not is_mine:
-            message = f'Changing {self.name} takes long: please try later'
-            raise ApiError(503, message, {'Retry-After': '1'})
-
-    def __exit__(self, *exception):
-        self.lock.release()
-
-
 spare_thread = SpareThread()
 
 # --- Scripts --------------------------------------------------------------------------
@@ -1975,7 +1968,7 @@ def run_script(script, seconds):
     if not os.access(script, os.R_OK):
         raise ScriptError(f'{script.name} can not be read')
     try:
-        # PowerShell leaves files in its temporary folder when it is ended.
+        # PowerShell leaves files in its temporary folder when it is killed.
         temporary = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
     except OSError:
         message = 'There is no folder to write to, such as /tmp, or it is full'
@@ -2018,13 +2011,16 @@ def start_script(script, folder):
 
 
 class OutputReader(threading.Thread):
-    """Reads a pipe to its end, so that the script can go on, and keeps MAX_OUTPUT."""
+    """A thread that reads a pipe to its end, so that the script can go on.
+
+    It keeps MAX_OUTPUT bytes.
+    """
 
     def __init__(self, pipe):
         super().__init__(daemon=True)
         self.pipe = pipe
         self.kept = bytearray()
-        self.start()
+        self.start()  # calls run() in the new thread
 
     def run(self):
         """Read until the script, and all that it started, have closed the pipe."""
@@ -2054,10 +2050,10 @@ def wait_for_script(process, seconds):
     deadline = time.monotonic() + seconds
     while process.poll() is None:
         if stopping.wait(0.02):  # seconds, or until the service stops
-            log.info('Script %d is ended, as the service stops', process.pid)
+            log.info('Script %d was killed, as the service stops', process.pid)
             return None
         if time.monotonic() > deadline:
-            log.info('Script %d is ended after %g seconds', process.pid, seconds)
+            log.info('Script %d was killed after %g seconds', process.pid, seconds)
             return None
     log.info('Script %d ended with exit code %d', process.pid, process.returncode)
     return process.returncode
@@ -2085,8 +2081,8 @@ def kill_group(process):
 
 SCRYPT = {'n': 2**13, 'r': 8, 'p': 10}  # 8 MiB; the least that OWASP advises
 
-# Two hashes at a time, always in the same two threads, as a thread keeps 8 MiB
-# for it. A hundred hashes take about ten seconds.
+# Two threads hash, and no more, because each keeps 8 MiB for it. A hundred hashes take
+# about ten seconds.
 hash_threads = ThreadPoolExecutor(2, 'hash')
 hash_slots = Slots(100, 'passwords', retry_after=10)
 
@@ -2180,7 +2176,7 @@ def are_parts_of(parts, expected):
 
 
 def split_key(key):
-    """Return the parts of an SSH key; before each, 4 bytes have its length.
+    """Return the parts of an SSH key; each stands behind 4 bytes with its length.
 
     Raise ValueError if one is cut short.
     """
@@ -2196,7 +2192,7 @@ def split_key(key):
 
 # --- Files ----------------------------------------------------------------------------
 
-# The browser loads nothing for a page from other hosts, and shows it in no frame.
+# A page may load nothing from other hosts, and no page may show it in a frame.
 PAGE_POLICY = "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'"
 FILE_TYPES = {
     '.css': 'text/css; charset=utf-8',
@@ -2269,7 +2265,7 @@ own_hosts = find_own_hosts()
 @app.hook('before_request')
 def refuse_foreign_change():
     """Raise 403 if a page of another origin wants to change something."""
-    # Another server than main()'s does not listen on HOST.
+    # Only main() listens on HOST. Under another server, the names are not known.
     if own_hosts and servers:
         refuse_foreign_host()
     if request.method not in SAFE_METHODS:
@@ -2279,8 +2275,8 @@ def refuse_foreign_change():
 def refuse_foreign_host():
     """Raise 403 if the request is for a host that is not this machine.
 
-    A page can give its own name this machine's address (DNS rebinding), and is then of
-    the same origin as this service for the browser.
+    The owner of a page can give its name the address of this machine (DNS rebinding).
+    The browser then takes the page and this service for one site.
     """
     host = get_header('Host', 'localhost')
     name = re.sub(r':[0-9]*$', '', host).lower()  # without the port
@@ -2308,7 +2304,7 @@ def is_foreign_page():
     origin = get_header('Origin')
     if origin in CORS_ORIGIN:
         return False
-    # Over HTTPS, and to their own machine, browsers send this: "same-origin" is our own
+    # Browsers send this over HTTPS, and to their own machine: "same-origin" is our own
     # page, and "none" an address that the user typed in.
     site = get_header('Sec-Fetch-Site')
     if site:
@@ -2335,10 +2331,10 @@ def allow_origin():
 
 # --- Database -------------------------------------------------------------------------
 
-# How long to wait in the database for a lock, in milliseconds. Reading never waits for
-# one that writes, but only while somebody changes the table itself (ALTER TABLE).
-READ_PATIENCE = 2
+# How long to wait for a lock, in milliseconds. Writers wait for each other. Readers
+# wait only for somebody who alters a table; this takes long, so they give up at once.
 WRITE_PATIENCE = 1000
+READ_PATIENCE = 2
 SQLITE_MISTAKE = 1  # SQLite's code for an error in the SQL
 
 POSTGRESQL_OPTIONS = {
@@ -2419,8 +2415,8 @@ def transaction(patience):
     """
     with engine.begin() as connection:
         if not IS_SQLITE:
-            # LOCAL is for this transaction: PgBouncer gives the next to another client.
-            # And a process that stands still must not keep its locks for ever.
+            # LOCAL: for this transaction only, as PgBouncer may give the connection to
+            # another client next. A process that stands still must not keep its locks.
             connection.exec_driver_sql(
                 f'SET LOCAL lock_timeout = {patience}; '
                 "SET LOCAL idle_in_transaction_session_timeout = '10s'"
@@ -2446,15 +2442,13 @@ def is_away(problem):
     if isinstance(problem, sql.exc.TimeoutError):
         return True  # no connection was free
     error = driver_error(problem)
-    # SQLite calls a mistake in the SQL an OperationalError too.
-    if getattr(error, 'sqlite_errorcode', None) == SQLITE_MISTAKE:
-        return False
-    # Of all errors that a driver raises (PEP 249), these are not about the SQL: the
-    # database is locked or full, the connection broke, something in it is damaged.
-    driver = engine.dialect.dbapi
-    return isinstance(
-        error, (driver.OperationalError, driver.InterfaceError, driver.InternalError)
-    )
+    driver = engine.dialect.dbapi  # the module sqlite3 or psycopg
+    # PEP 249: with these three, the database is the problem. It is locked or full, the
+    # connection broke, or something in it is damaged.
+    away = (driver.OperationalError, driver.InterfaceError, driver.InternalError)
+    # But SQLite calls a mistake in our SQL an OperationalError too.
+    is_our_mistake = getattr(error, 'sqlite_errorcode', None) == SQLITE_MISTAKE
+    return isinstance(error, away) and not is_our_mistake
 
 
 def driver_error(problem):
@@ -2465,6 +2459,31 @@ def driver_error(problem):
 def reason(problem):
     """Return the first line of what the driver or SQLAlchemy says of an error."""
     return str(driver_error(problem)).partition('\n')[0]
+
+
+class Turn:
+    """A lock for changes that usually are short: "with turn:" waits for it.
+
+    After about two seconds it raises 503.
+    """
+
+    def __init__(self, name):
+        self.lock = threading.Lock()
+        self.name = name
+        self.slots = Slots(100, f'changes of {name}', retry_after=1)
+
+    def __enter__(self):
+        # Most changes are done before a spare thread would have started.
+        if self.lock.acquire(timeout=0.01):
+            return
+        with self.slots, spare_thread:  # these two end here, but the lock is kept
+            if self.lock.acquire(timeout=1.8):
+                return
+        message = f'Changing {self.name} takes long: please try later'
+        raise ApiError(503, message, {'Retry-After': '1'})
+
+    def __exit__(self, *exception):
+        self.lock.release()
 
 
 sqlite_turn = Turn('anything')  # as SQLite lets only one write at a time
@@ -2524,10 +2543,10 @@ class Table:
         """Give the rows, which only one thread of all processes can have; raise 503."""
         with self.turn, database_errors(), transaction(WRITE_PATIENCE) as connection:
             if IS_SQLITE:
-                # The driver itself would not begin before the first change.
+                # Python's driver would begin with the first change. Take the lock now,
+                # as what we read must still be so when we write.
                 connection.exec_driver_sql('BEGIN IMMEDIATE')
-            with Rows(self, connection) as rows:
-                yield rows
+            yield Rows(self, connection)
 
     def read(self, connection, key):
         """Return an item; raise KeyError."""
@@ -2550,9 +2569,8 @@ class Rows(MutableMapping):
     """The items of a table within one transaction, which alone may change them.
 
     The table "locks" has a row for each collection: FOR UPDATE locks it, so all others,
-    in other processes too, wait until the transaction ends. It has the number of items,
-    as it would take long to count a million, and the last number that was given. They
-    are stored at the end of "with Rows(...) as rows:".
+    in other processes too, wait until the transaction ends. The row has the number of
+    items, because counting a million takes long, and the last number that was given.
     """
 
     def __init__(self, table, connection):
@@ -2564,30 +2582,24 @@ class Rows(MutableMapping):
         self.size = lock.size
         self.last_number = lock.last_number
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, error, *rest):
-        if error is None:
-            counts = {'size': self.size, 'last_number': self.last_number}
-            mine = sql.update(locks).where(locks.c.name == self.table.name)
-            self.connection.execute(mine.values(counts))
-
     def __getitem__(self, key):
         return self.table.read(self.connection, key)
 
     def __setitem__(self, key, item):
         values = {'key': quote(key, safe=''), 'item': json.dumps(item)}
         update = sql.update(self.rows).where(self.rows.c.key == values['key'])
-        if not self.connection.execute(update.values(values)).rowcount:
+        changed = self.connection.execute(update.values(values)).rowcount
+        if changed == 0:  # there is no such key yet
             self.connection.execute(sql.insert(self.rows).values(values))
             self.size += 1
+            self.store_counts()
 
     def __delitem__(self, key):
         delete = sql.delete(self.rows).where(self.rows.c.key == quote(key, safe=''))
-        if not self.connection.execute(delete).rowcount:
+        if self.connection.execute(delete).rowcount == 0:
             raise KeyError(key)
         self.size -= 1
+        self.store_counts()
 
     def __iter__(self):
         keys = sql.select(self.rows.c.key).order_by(self.rows.c.number)
@@ -2600,11 +2612,19 @@ class Rows(MutableMapping):
         """Remove all items at once."""
         self.connection.execute(sql.delete(self.rows))
         self.size = 0
+        self.store_counts()
 
     def next_number(self):
         """Return the next number; none is given twice."""
         self.last_number += 1
+        self.store_counts()
         return self.last_number
+
+    def store_counts(self):
+        """Store the number of items, and the last number that was given."""
+        counts = {'size': self.size, 'last_number': self.last_number}
+        mine = sql.update(locks).where(locks.c.name == self.table.name)
+        self.connection.execute(mine.values(counts))
 
 
 def fill_table(table, connection, items):
@@ -2614,12 +2634,13 @@ def fill_table(table, connection, items):
     if is_new:
         lock = {'name': table.name, 'size': 0, 'last_number': len(items)}
         connection.execute(sql.insert(locks).values(lock))
-    with Rows(table, connection) as rows:
-        # Somebody may have changed the table by hand.
-        count = sql.select(sql.func.count()).select_from(table.rows)
-        rows.size = connection.execute(count).scalar_one()
-        if is_new and not rows:
-            rows.update(items)
+    rows = Rows(table, connection)
+    # Somebody may have changed the table by hand.
+    count = sql.select(sql.func.count()).select_from(table.rows)
+    rows.size = connection.execute(count).scalar_one()
+    rows.store_counts()
+    if is_new and rows.size == 0:
+        rows.update(items)
 
 
 def begin_creating(connection):
@@ -2660,7 +2681,8 @@ def ping_database():
 
 if DATABASE_URL:
     open_database()
-    server_options['threads'] = 8  # as some wait for the database
+    # More threads, as some wait for the database. SQLite answers sooner.
+    server_options['threads'] = 3 if IS_SQLITE else 8
     health_checks.append(ping_database)
     # SQLite then moves what it has written into its one file.
     atexit.register(engine.dispose)
@@ -2680,12 +2702,12 @@ def log_requests(wsgi_app):
 
     def answer_and_log(environ, start_response):
         start = time.perf_counter()
-        # All is quoted, as a line break or a blank would forge the log. The path is
-        # logged without the query, which may hold a secret.
+        # All is quoted: with a line break or a blank, a client could fake lines of the
+        # log. The path is logged without the query, which may hold a secret.
         method = quote(environ['REQUEST_METHOD'])
         path = quote(environ['PATH_INFO'], encoding='latin-1')
         body = wsgi_app(environ, start_response)
-        # Bottle's response is that of this thread, and still there.
+        # Bottle has one response for each thread, so this is the one of this request.
         address = quote(environ['REMOTE_ADDR'], safe=':%') or '-'
         user = quote(environ.get('REMOTE_USER', '-'))
         took = (time.perf_counter() - start) * 1000
@@ -2735,7 +2757,7 @@ if TRUSTED_PROXY:
 
 @app.hook('before_request')
 def clean_address():
-    """Turn "[::1]:4711", as some proxies say where a request is from, into "::1"."""
+    """Make "::1" of "[::1]:4711", as some proxies write the client's address."""
     if TRUSTED_PROXY:
         address = request['REMOTE_ADDR'].lstrip('[').partition(']')[0]
         # Quoted, as a blank in it would forge a line of the log.
@@ -2770,7 +2792,7 @@ class Task(WSGITask):
     """
 
     def set_close_on_finish(self):
-        """Waitress calls this to have the connection closed after this answer."""
+        """Have the connection closed after this answer; waitress calls this."""
         asked = self.request.headers.get('CONNECTION', '').lower()
         if self.has_body or self.version == '1.0' or asked == 'close':
             super().set_close_on_finish()
@@ -2806,16 +2828,17 @@ def raise_file_limit(server):
 
 on_start += [use_channel, give_up_silent_clients, raise_file_limit]
 server_options.update(
-    connection_limit=1300,  # each may have three files: itself, and two for bodies
-    asyncore_use_poll=hasattr(select, 'poll'),  # else it ends at 1,024 files
+    connection_limit=1300,  # each may have three of the 4,096 files open
+    asyncore_use_poll=hasattr(select, 'poll'),  # as select() can watch only 1,024 files
     channel_timeout=30,  # seconds until a silent client is sent away
     cleanup_interval=5,  # seconds from one look for silent clients to the next
     max_request_header_size=32 * 1024,
     max_request_body_size=1024 * 1024,  # above MAX_BODY, for which we answer in JSON
     inbuf_overflow=16 * 1024,  # bytes of a body that are kept in memory
     send_bytes=65536,  # so that head and body of an answer are sent together
-    # A client may send many requests and read no answer. A thread waits for it once so
-    # many bytes are unsent, which the answers to 1,024 bytes of requests never are.
+    # A client may send many requests and read no answer. With so many bytes unsent, a
+    # thread would wait for it. But waitress reads 1,024 bytes at a time, which hold too
+    # few requests for answers as long as that.
     outbuf_high_watermark=64 * 1024 * 1024,
     recv_bytes=1024,
 )

@@ -111,9 +111,9 @@ def reset(collection):
     """Give a collection the items, and the next number, that it starts with."""
     start = START[collection.name]
     with collection.storage.writing() as items:
+        items.last_number = len(start)
         items.clear()
         items.update(start)
-        items.last_number = len(start)
 
 
 class Case(unittest.TestCase):
