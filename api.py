@@ -312,17 +312,22 @@ def parse_json(text):
     return value
 
 
-def is_too_deep(value, depth=0):
+def is_too_deep(value):
     """Tell whether more than MAX_DEPTH lists and objects are nested in each other."""
-    if isinstance(value, dict):
-        parts = value.values()
-    elif isinstance(value, list):
-        parts = value
-    else:
-        return False
-    if depth == MAX_DEPTH:
-        return True
-    return any(is_too_deep(part, depth + 1) for part in parts)
+    # No recursion, as Python bounds it in a way of its own. Each round goes one level
+    # down, in all lists and objects of the level at once.
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        deeper = []
+        for part in level:
+            if isinstance(part, dict):
+                deeper.extend(part.values())
+            elif isinstance(part, list):
+                deeper.extend(part)
+        level = [part for part in deeper if isinstance(part, (dict, list))]
+        if not level:
+            return False
+    return True
 
 
 def parse_form(text):
