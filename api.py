@@ -42,8 +42,8 @@
 New here? Look at Films or Courses first: they show what the rooms above them are for.
 "python .ci/cut.py Films > films.py" writes a file with this room and what it needs. Or
 copy this file, and delete the rooms marked "copy" that you do not need; Database,
-Access log, Proxy and Connections can go as well. Put a room of your own after Courses:
-Database makes tables for the collections above it alone.
+Access log, Proxy and Connections can go as well. Put a room of your own after Courses;
+a collection that stands below the room Database gets no table.
 
 The environment may set:
 
@@ -182,7 +182,7 @@ server_options = {'threads': 2}
 # Functions that are called with waitress's server before it serves.
 on_start = []
 
-# Holds that server while it serves. Empty before, and if another server runs the app.
+# Holds that server once it is made. Empty under another server, such as gunicorn.
 servers = []
 
 # Functions that wrap the whole service (WSGI middleware, PEP 3333).
@@ -212,7 +212,7 @@ class ApiError(HTTPResponse):
     def __init__(self, code, message, headers=None, **more):
         self.message = message
         body = json.dumps({**more, **self.fields()})
-        # Bottle makes headers of such arguments, here Content-Type.
+        # Bottle makes a header of content_type=...
         super().__init__(body, code, headers, content_type=JSON)
 
     def fields(self):
@@ -236,7 +236,8 @@ class Api(bottle.Bottle):
             response.set_header('Allow', ','.join([*methods, 'OPTIONS']))
             if request.method == 'OPTIONS':
                 # Browsers send it before a page of another origin may call (CORS
-                # preflight). The room Browsers adds the headers for it.
+                # preflight). The room Browsers adds the headers for it; a 204 has no
+                # body, so Bottle leaves out the one below.
                 response.status = 204
         response.content_type = JSON
         return json.dumps({'message': error.body})
@@ -248,14 +249,21 @@ app = Api()
 @app.hook('before_request')
 def refuse_bad_path():
     """Raise 400 for a path that is not UTF-8."""
-    # request[...] is what the server says of the request (the WSGI environ). All texts
-    # in it are bytes decoded as latin-1, so turn them back, and decode them as UTF-8.
-    # Bottle would leave out wrong bytes, and find film 1 under /films/%FF1.
+    # Bottle would leave out wrong bytes, and find film 1 under /films/%FF1. In
+    # request[...] stands what the server says of a request (the WSGI environ).
     try:
-        request['bottle.raw_path'].encode('latin-1').decode()
+        from_wsgi(request['bottle.raw_path'])
     except UnicodeDecodeError:
         # "from None": the first error need not be shown.
         raise ApiError(400, 'The path must be UTF-8') from None
+
+
+def from_wsgi(text):
+    """Return a text of the WSGI environ, which is bytes decoded as latin-1, as UTF-8.
+
+    Raise UnicodeDecodeError.
+    """
+    return text.encode('latin-1').decode()
 
 
 @app.hook('after_request')
@@ -421,6 +429,11 @@ def is_number(value):
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
+def is_boolean(value):
+    """Tell whether a value is true or false."""
+    return isinstance(value, bool)
+
+
 def whole_number(least, most):
     """Return the rule for a whole number from least to most. In JSON, 2018.0 is one."""
 
@@ -450,11 +463,6 @@ def or_null(rule):
     return Rule(allows, f'{rule.wording}, or null')
 
 
-def is_boolean(value):
-    """Tell whether a value is true or false."""
-    return isinstance(value, bool)
-
-
 NUMBER = Rule(is_number, 'a number')
 BOOLEAN = Rule(is_boolean, 'true or false')
 
@@ -470,7 +478,7 @@ class Memory(UserDict):
 
     def __init__(self, items):
         super().__init__(items)
-        self.lock = threading.RLock()  # who holds it may take it once more
+        self.lock = threading.RLock()  # a thread that holds it may take it again
         self.last_number = len(items)
 
     @contextmanager
@@ -498,8 +506,8 @@ class Collection(MutableMapping):
     """Items by key, at most MAX_ITEMS of them, which several threads may use at once.
 
     Use it like a dict: MutableMapping adds get() and the like, which call the methods
-    here. A method that reads and then writes keeps all others out meanwhile. Items are
-    replaced and never changed in place, so one that was read stays as it is. An item is
+    here. A method that reads and then writes holds the lock for both. It stores a new
+    item and never changes the old one, so what you have read stays as it is. An item is
     what JSON can hold.
     """
 
@@ -608,8 +616,8 @@ class Collection(MutableMapping):
 
 TOKEN_SECONDS = 30 * 60
 REALM = 'realm="One-File API"'
-# A fingerprint of the password, which each token carries: with another password, old
-# tokens do not fit any more.
+# Each token carries this fingerprint of the password. A new password has another one,
+# which ends the old tokens.
 demo_version = hmac.new(SECRET_KEY.encode(), API_PASSWORD.encode(), 'sha256')
 # The names are LDAP's: cn is the name to sign in with. A group is cn=Admins, or in full
 # cn=Admins,ou=groups,dc=example,dc=com.
@@ -622,7 +630,7 @@ SIGN_IN = {'username': text_of(1, 1000), 'password': text_of(1, 1000)}
 # What OAuth clients send as well; it is not looked at.
 OAUTH_FIELDS = ['grant_type', 'scope', 'client_id', 'client_secret']
 
-# Dicts of those who can sign in, by name. The room Users adds its own.
+# Where find_account() looks: dicts of accounts by name. The room Users adds its own.
 accounts = [{API_USERNAME: DEMO}]
 # Functions that get an account and a password, and return True if it is the right one.
 # The room Passwords adds one.
@@ -655,22 +663,25 @@ class AuthPlugin:
 
         Bottle calls this once for each route.
         """
-        # Bottle adds the options of the whole app to those of each route.
-        known = ['auth', *app.config]
-        for option in route.config:
-            if option not in known:
-                # A slip such as auht=admin would leave the route open to everybody.
-                raise TypeError(f'{route.rule}: there is no option {option}')
+        refuse_unknown_options(route)
         if 'auth' not in route.config:
             return callback
         find_caller = route.config['auth']
 
-        @wraps(callback)
+        @wraps(callback)  # keeps the name and the docstring of the function
         def guarded(*args, **kwargs):
             request['REMOTE_USER'] = find_caller()
             return callback(*args, **kwargs)
 
         return guarded
+
+
+def refuse_unknown_options(route):
+    """Raise TypeError for a slip such as auht=admin, which would leave a route open."""
+    known = ['auth', *app.config]  # app.config has the options that each route has
+    for option in route.config:
+        if option not in known:
+            raise TypeError(f'{route.rule}: there is no option {option}')
 
 
 app.install(AuthPlugin())
@@ -753,10 +764,10 @@ def read_token(token):
     account = find_account(name)
     version = claims.get('password_version')
     if version is None:
-        # Another program that knows SECRET_KEY has made it.
+        # Another program that knows SECRET_KEY has made it, for the demo account alone.
         is_good = account is DEMO
     else:
-        # Another version: the password has changed since, or the account is gone.
+        # Not equal if the password has changed since, or if the account is gone ({}).
         is_good = version == account.get('password_version')
     return name if is_good else None
 
@@ -781,7 +792,7 @@ def is_right_password(account, password):
     if account is DEMO:
         # As bytes, because compare_digest takes no text with letters like é.
         return secrets.compare_digest(password.encode(), API_PASSWORD.encode())
-    # This runs for {} as well: a quick answer would tell that there is no such account.
+    # Also for {}: a quicker answer would tell that there is no such account.
     return any(is_right(account, password) for is_right in password_checks)
 
 
@@ -894,7 +905,7 @@ def add_oauth_fields(problem):
         'error': names.get(problem.status_code, 'invalid_request'),
         'error_description': oauth_text(problem.message),
     }
-    problem.body = json.dumps(fields)  # as an ApiError is an answer too
+    problem.body = json.dumps(fields)  # the error is the answer that Bottle sends
 
 
 def oauth_text(text):
@@ -985,6 +996,7 @@ def create_film():
     """Add a film under the next number."""
     film = read_film()
     film_id = films.add_numbered(film)
+    # Bottle makes JSON of a dict, and a header of Location=...
     return HTTPResponse(film, 201, Location=f'/films/{film_id}')
 
 
@@ -1100,7 +1112,7 @@ READ_ONLY = {
 KEY_NAME = identifier(64)
 
 records = Collection('records', START_RECORDS)
-api_keys = Collection('api_keys')  # the hash of each key by its owner's name
+api_keys = Collection('api_keys')  # hashes of keys by their owners' names
 
 
 def api_key():
@@ -1395,12 +1407,15 @@ def put_user(cn):
 
 @app.patch('/users/<cn>', auth=bearer)
 def patch_user(cn):
-    """Change fields, as PUT does; users may change their own password. Raise 403."""
+    """Change fields, as PUT does, for administrators; raise 403 or 404.
+
+    Others may change their own password alone.
+    """
     fields = read_fields(JSON)
-    if cn == request['REMOTE_USER'] and set(fields) == {'password'}:
-        return change_user(cn, fields, bearer)
-    admin()
-    return change_user(cn, fields, admin)
+    is_own_password = cn == request['REMOTE_USER'] and set(fields) == {'password'}
+    auth = bearer if is_own_password else admin
+    auth()
+    return change_user(cn, fields, auth)
 
 
 def change_user(cn, fields, auth):
@@ -1473,6 +1488,15 @@ def no_course():
     return CourseError(404, 'Course code is not found in the courses')
 
 
+@app.post('/login')
+def post_login():
+    """Return the bare token for a user name and a password."""
+    token = make_token(read_sign_in(CourseError))
+    return HTTPResponse(
+        token, content_type='text/plain; charset=utf-8', cache_control='no-store'
+    )
+
+
 @app.get('/courses', auth=bearer)
 def list_courses():
     """Return the courses that the query asks for."""
@@ -1537,15 +1561,6 @@ def delete_course(code):
     if courses.pop(code, None) is None:
         raise no_course()
     return HTTPResponse(status=204, Location='/courses')
-
-
-@app.post('/login')
-def post_login():
-    """Return the bare token for a user name and a password."""
-    token = make_token(read_sign_in(CourseError))
-    return HTTPResponse(
-        token, content_type='text/plain; charset=utf-8', cache_control='no-store'
-    )
 
 
 # --- Docs -----------------------------------------------------------------------------
@@ -1631,7 +1646,7 @@ def list_page(collection, rules, show=None):
 
     rules are those of the fields, and show(key, item) returns an item as it is shown.
     Sets X-Total-Count, and Link (RFC 8288), which says where the other pages are. The
-    route must not return an HTTPResponse, which would come without these headers.
+    route must return a dict or a text: an HTTPResponse would replace these headers.
     """
     query = read_query(rules)
     stop = query.offset + query.limit
@@ -1645,7 +1660,8 @@ def list_page(collection, rules, show=None):
         page = shown_pairs(collection.page(query.offset, stop), show)
         total = len(collection)
         if 0 < len(page) < query.limit:
-            # On the last page, count from it: items may have come or gone since.
+            # page() and len() look at two moments. A page that is not full is the last
+            # one, so it tells the total.
             total = query.offset + len(page)
     response.set_header('X-Total-Count', str(total))
     response.set_header('Link', make_links(query, total))
@@ -1688,8 +1704,7 @@ def split_query(known):
     """Return the values in the query by their names, which must be known; raise 400."""
     sent = {}
     try:
-        # As in refuse_bad_path(); a wrong UTF-8 is a ValueError.
-        query = request.query_string.encode('latin-1').decode()
+        query = from_wsgi(request.query_string)
         pairs = parse_qsl(query, keep_blank_values=True, errors='strict')
     except ValueError:
         raise ApiError(400, 'The query must be UTF-8') from None
@@ -1712,6 +1727,8 @@ def read_parameter(name, text, rule):
 
     Raise 400 if the rule allows none of these.
     """
+    # The text comes first: a rule for texts allows "12" as it is. One for numbers does
+    # not, and then allows 12.
     values = [text]
     if re.fullmatch(WHOLE_NUMBER, text):
         values.append(int(text))
@@ -1772,25 +1789,25 @@ def has_text(item, text):
     return False
 
 
+def by_field(field):
+    """Return the function that tells sorted() what to sort a pair by."""
+
+    def sort_value(pair):
+        _, item = pair
+        value = item.get(field)
+        # (False, None) is less than (True, value): None is not compared with a value.
+        return (value is not None, value)
+
+    return sort_value
+
+
 def sort_pairs(pairs, sort):
     """Return the pairs in this order; a missing value is less than any other."""
     # The last field first, as sorted() keeps the order of items that are equal.
     for name in reversed(sort):
-        value = value_of(name.removeprefix('-'))
-        pairs = sorted(pairs, key=value, reverse=name.startswith('-'))
+        sort_by = by_field(name.removeprefix('-'))
+        pairs = sorted(pairs, key=sort_by, reverse=name.startswith('-'))
     return pairs
-
-
-def value_of(field):
-    """Return the function with which sorted() finds what to sort a pair by."""
-
-    def value(pair):
-        _, item = pair
-        held = item.get(field)
-        # (False, None) is less than (True, held), so None is not compared with a value.
-        return (held is not None, held)
-
-    return value
 
 
 def make_links(query, total):
@@ -1866,15 +1883,19 @@ def refuse_above(limit, kind, name=None):
     address = request['REMOTE_ADDR']
     times = []
     for event in events:
-        is_like_this = event.kind == kind and event.address == address
-        has_name = name is None or event.name == name
-        if is_like_this and has_name and event.time > now - 60:
+        if event.kind != kind or event.address != address:
+            continue
+        if name is not None and event.name != name:
+            continue
+        if event.time > now - 60:
             times.append(event.time)
-    if limit and len(times) >= limit:
-        # With a limit of 10, there is room when the tenth newest is a minute old.
-        seconds = math.ceil(times[-limit] + 60 - now)
-        message = f'Too many {kind}: please try again in {seconds} seconds'
-        raise ApiError(429, message, {'Retry-After': str(seconds)})
+    if limit == 0 or len(times) < limit:
+        return
+    # Of the newest so many events, the oldest has to become a minute old.
+    oldest = times[-limit]
+    seconds = math.ceil(oldest + 60 - now)
+    message = f'Too many {kind}: please try again in {seconds} seconds'
+    raise ApiError(429, message, {'Retry-After': str(seconds)})
 
 
 def count_event(kind, name):
@@ -1911,6 +1932,7 @@ class SpareThread:
             self.number += change
             threads = server_options['threads'] + self.number
             for server in servers:  # none in the tests, and under another server
+                # Waitress starts threads, or lets some end after their request.
                 server.task_dispatcher.set_thread_count(threads)
 
 
@@ -2075,8 +2097,9 @@ def kill_group(process):
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    # In a container we are process 1, and so have to wait for what the script has left:
-    # for one process of the group at a time, until there is none.
+    # In a container we are process 1, and so have to wait for what the script has left.
+    # waitpid(-N, 0) waits for one process of group N, and raises ChildProcessError if
+    # there is none.
     with suppress(ChildProcessError):
         while True:
             os.waitpid(-process.pid, 0)
@@ -2109,7 +2132,7 @@ def scrypt(password, salt):
 def has_password(account, password):
     """Tell whether this is the password of an account; raise 503.
 
-    If there is no account, it takes as long.
+    It takes as long for {}, so the time does not tell whether there is an account.
     """
     salt = account.get('password_salt', '')
     password_hash = account.get('password_hash', '')
@@ -2270,7 +2293,7 @@ own_hosts = find_own_hosts()
 @app.hook('before_request')
 def refuse_foreign_change():
     """Raise 403 if a page of another origin wants to change something."""
-    # Only main() listens on HOST. Under another server, the names are not known.
+    # Another server, under which "servers" is empty, does not listen on HOST.
     if own_hosts and servers:
         refuse_foreign_host()
     if request.method not in SAFE_METHODS:
@@ -2305,7 +2328,7 @@ def refuse_foreign_page():
 
 
 def is_foreign_page():
-    """Tell whether a page sent the request that is neither ours nor of CORS_ORIGIN."""
+    """Tell whether the request is from a page that is not ours nor of CORS_ORIGIN."""
     origin = get_header('Origin')
     if origin in CORS_ORIGIN:
         return False
@@ -2335,6 +2358,16 @@ def allow_origin():
 
 
 # --- Database -------------------------------------------------------------------------
+
+# To change something, Table.writing() goes through four things:
+#
+#     Turn               one thread of this process at a time; the others wait here
+#     database_errors    makes 503 of "the database is away or locked"
+#     transaction        stores all changes at its end, or none
+#     Rows               the items, locked against other processes: in PostgreSQL by a
+#                        row of the table "locks", in SQLite by BEGIN IMMEDIATE
+#
+# To read, Table.reading() needs the two in the middle.
 
 # How long to wait for a lock, in milliseconds. Writers wait for each other. Readers
 # wait only for somebody who alters a table; this takes long, so they give up at once.
@@ -2416,7 +2449,8 @@ if DATABASE_URL:
 def transaction(patience):
     """Give a connection whose changes are stored at the end, all of them or none.
 
-    Whoever has to wait for a lock for longer, in milliseconds, gets an SQLAlchemyError.
+    patience is how long to wait for a lock, in milliseconds; then an SQLAlchemyError is
+    raised.
     """
     with engine.begin() as connection:
         if not IS_SQLITE:
@@ -2479,13 +2513,14 @@ class Turn:
 
     def __enter__(self):
         # Most changes are done before a spare thread would have started.
-        if self.lock.acquire(timeout=0.01):
-            return
-        with self.slots, spare_thread:  # these two end here, but the lock is kept
-            if self.lock.acquire(timeout=1.8):
-                return
-        message = f'Changing {self.name} takes long: please try later'
-        raise ApiError(503, message, {'Retry-After': '1'})
+        is_mine = self.lock.acquire(timeout=0.01)
+        if not is_mine:
+            # The slot and the thread are for the wait alone.
+            with self.slots, spare_thread:
+                is_mine = self.lock.acquire(timeout=1.8)
+        if not is_mine:
+            message = f'Changing {self.name} takes long: please try later'
+            raise ApiError(503, message, {'Retry-After': '1'})
 
     def __exit__(self, *exception):
         self.lock.release()
@@ -2545,7 +2580,7 @@ class Table:
 
     @contextmanager
     def writing(self):
-        """Give the rows, which only one thread of all processes can have; raise 503."""
+        """Give the rows to one thread at a time, over all processes; raise 503."""
         with self.turn, database_errors(), transaction(WRITE_PATIENCE) as connection:
             if IS_SQLITE:
                 # Python's driver would begin with the first change. Take the lock now,
@@ -2583,6 +2618,7 @@ class Rows(MutableMapping):
         self.rows = table.rows
         self.connection = connection
         mine = sql.select(locks).where(locks.c.name == table.name)
+        # SQLAlchemy leaves FOR UPDATE out for SQLite, which is locked already.
         lock = connection.execute(mine.with_for_update()).one()
         self.size = lock.size
         self.last_number = lock.last_number
@@ -2797,9 +2833,12 @@ class Task(WSGITask):
     """
 
     def set_close_on_finish(self):
-        """Have the connection closed after this answer; waitress calls this."""
+        """Have the connection closed after this answer, if that is needed."""
+        # Waitress calls this if only closing could show where an answer ends. One that
+        # has no body needs no such end.
         asked = self.request.headers.get('CONNECTION', '').lower()
-        if self.has_body or self.version == '1.0' or asked == 'close':
+        client_wants_it = self.version == '1.0' or asked == 'close'
+        if self.has_body or client_wants_it:
             super().set_close_on_finish()
 
 
@@ -2841,9 +2880,9 @@ server_options.update(
     max_request_body_size=1024 * 1024,  # above MAX_BODY, for which we answer in JSON
     inbuf_overflow=16 * 1024,  # bytes of a body that are kept in memory
     send_bytes=65536,  # so that head and body of an answer are sent together
-    # A client may send many requests and read no answer. With so many bytes unsent, a
-    # thread would wait for it. But waitress reads 1,024 bytes at a time, which hold too
-    # few requests for answers as long as that.
+    # A thread waits for a client that has more bytes unsent than this. One that sends
+    # many requests and reads no answer could stop all threads so. But waitress reads
+    # recv_bytes at a time, and the answers to so few requests never are that long.
     outbuf_high_watermark=64 * 1024 * 1024,
     recv_bytes=1024,
 )
