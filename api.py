@@ -175,9 +175,10 @@ start_lines = ['Listening on {url} (Ctrl-C ends it)']
 # Functions that raise 503 if something that the service needs can't be reached.
 health_checks = []
 
-# Options of waitress, the server. Two threads are enough: Python runs one at a time,
-# and slow work adds a thread while it runs.
-server_options = {'threads': 2}
+# Options of waitress, the server. One thread is enough: Python runs one at a time, and
+# threads that wait for each other are slower. What takes long adds a thread while it
+# runs: see the room Slow work.
+server_options = {'threads': 1}
 
 # Functions that are called with waitress's server before it serves.
 on_start = []
@@ -1909,9 +1910,9 @@ def count_event(kind, name):
 class SpareThread:
     """Gives the server one more thread while slow work runs in "with spare_thread:".
 
-    Waitress answers requests in few threads. Slow work waits for a script or a hash,
-    and if it kept one of these threads, other requests would have to wait as well.
-    Under another server this does nothing.
+    Waitress answers requests in one thread. Slow work waits for a script or a hash, and
+    if it kept that thread, all other requests would have to wait as well. Under another
+    server this does nothing.
     """
 
     def __init__(self):
