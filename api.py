@@ -42,14 +42,14 @@
 New here? Look at Films or Courses first: they show what the rooms above them are for.
 "python .ci/cut.py Films > films.py" writes a file with this room and what it needs. Or
 copy this file, and delete the rooms marked "copy" that you do not need; Database,
-Access log, Proxy and Connections can go as well. Put a room of your own after Courses;
-a collection that stands below the room Database gets no table.
+Access log, Proxy and Connections can go as well. Put a room of your own after Courses:
+Database makes tables only for the collections above it.
 
 The environment may set:
 
     HOST            address to listen on (127.0.0.1, which only this machine reaches)
     PORT            port to listen on (5000); 0 takes a free one
-    SECRET_KEY      signs the tokens, 32 bytes or more (random: tokens end at a restart)
+    SECRET_KEY      signs the tokens, 32 bytes or more (random: a restart ends them)
     API_USERNAME    name of the demo account (admin)
     API_PASSWORD    password of the demo account (atCh_5K}?g)
     RATE_LIMIT      failed sign-ins a minute per name and address (10; 0 is no limit)
@@ -167,7 +167,7 @@ SCRIPT_TIMEOUT = number_setting('SCRIPT_TIMEOUT', 30, 0.1, 86_400, float)
 # --- Start-up -------------------------------------------------------------------------
 
 # The rooms below add to these, as in start_lines.append('Hello'), and main(), in the
-# last room, uses them. So main() names no room, and most rooms can be deleted.
+# last room, uses them. So main() need not be changed when a room is deleted.
 
 # Lines to print at the start; {url} becomes the address of the service.
 start_lines = ['Listening on {url} (Ctrl-C ends it)']
@@ -175,15 +175,14 @@ start_lines = ['Listening on {url} (Ctrl-C ends it)']
 # Functions that raise 503 if something that the service needs can't be reached.
 health_checks = []
 
-# Options of waitress, the server. One thread is enough: Python runs one at a time, and
-# threads that wait for each other are slower. What takes long adds a thread while it
-# runs: see the room Slow work.
+# Options of waitress, the server. One thread is enough, as Python runs only one at a
+# time. The room Slow work adds a thread while something takes long.
 server_options = {'threads': 1}
 
 # Functions that are called with waitress's server before it serves.
 on_start = []
 
-# Holds that server once it is made. Empty under another server, such as gunicorn.
+# Holds that server. gunicorn and others do not call main(), so it is empty there.
 servers = []
 
 # Functions that wrap the whole service (WSGI middleware, PEP 3333).
@@ -247,24 +246,24 @@ class Api(bottle.Bottle):
 app = Api()
 
 
+def from_wsgi(text):
+    """Return a text as UTF-8 that WSGI has decoded as latin-1.
+
+    Raise UnicodeDecodeError.
+    """
+    return text.encode('latin-1').decode()
+
+
 @app.hook('before_request')
 def refuse_bad_path():
     """Raise 400 for a path that is not UTF-8."""
-    # Bottle would leave out wrong bytes, and find film 1 under /films/%FF1. In
-    # request[...] stands what the server says of a request (the WSGI environ).
+    # Bottle would leave out wrong bytes, and find film 1 under /films/%FF1.
+    # request[NAME] is from the WSGI environ, in which the server describes the request.
     try:
         from_wsgi(request['bottle.raw_path'])
     except UnicodeDecodeError:
         # "from None": the first error need not be shown.
         raise ApiError(400, 'The path must be UTF-8') from None
-
-
-def from_wsgi(text):
-    """Return a text of the WSGI environ, which is bytes decoded as latin-1, as UTF-8.
-
-    Raise UnicodeDecodeError.
-    """
-    return text.encode('latin-1').decode()
 
 
 @app.hook('after_request')
@@ -314,7 +313,7 @@ def parse_json(text):
         value = json.loads(text)  # RecursionError if nested too deeply for Python
         if is_too_deep(value):
             raise ValueError(f'nested deeper than {MAX_DEPTH}')
-        # This raises ValueError for NaN, 1e999 and lone surrogates like "\ud800".
+        # Only a check: ValueError for NaN, 1e999 and lone surrogates like "\ud800".
         json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
     except (ValueError, RecursionError) as problem:
         raise ApiError(400, f'The body is not valid JSON: {problem}') from None
@@ -323,8 +322,8 @@ def parse_json(text):
 
 def is_too_deep(value):
     """Tell whether more than MAX_DEPTH lists and objects are nested in each other."""
-    # No recursion, as Python bounds it in a way of its own. Each round goes one level
-    # down, in all lists and objects of the level at once.
+    # Not a function that calls itself, for which each Python has another limit. Each
+    # round goes one level down, in all lists and objects of the level at once.
     level = [value]
     for _ in range(MAX_DEPTH):
         deeper = []
@@ -412,7 +411,7 @@ def matching(pattern, wording):
 
 
 def identifier(most, marks='._-'):
-    """Return the rule for an id in a path: not one or two dots alone."""
+    """Return the rule for an id in a path: these characters, but not "." or ".."."""
     characters = set(string.ascii_letters + string.digits + marks)
 
     def allows(value):
@@ -496,7 +495,7 @@ class Memory(UserDict):
     def page(self, start, stop):
         """Return the pairs of key and item from start to stop, the oldest first."""
         with self.lock:
-            # data is the dict of UserDict.
+            # data is UserDict's dict; islice is [start:stop] without a copy of it all.
             return list(islice(self.data.items(), start, stop))
 
 
@@ -578,19 +577,19 @@ class Collection(MutableMapping):
             self.store_if_room(items, key, item)
         return item
 
+    def pop(self, key, *default):
+        """Remove and return an item, or return default; without one raise KeyError."""
+        with self.storage.writing() as items:
+            return items.pop(key, *default)
+
     def store_if_room(self, items, key, item):
         """Store an item, while writing; raise 507 if there is no room for one more."""
         if key not in items and len(items) >= MAX_ITEMS:
             raise ApiError(507, f'There is no room for more than {MAX_ITEMS} here')
         items[key] = item
 
-    # MutableMapping has these as well, but without the lock. No room uses them all, but
-    # yours may.
-
-    def pop(self, key, *default):
-        """Remove and return an item, or return default; without one raise KeyError."""
-        with self.storage.writing() as items:
-            return items.pop(key, *default)
+    # MutableMapping has these as well, but without the lock. The rooms here do not use
+    # them, but yours may.
 
     def popitem(self):
         """Remove the oldest item and return its key and it; raise KeyError if empty."""
@@ -617,15 +616,15 @@ class Collection(MutableMapping):
 
 TOKEN_SECONDS = 30 * 60
 REALM = 'realm="One-File API"'
-# Each token carries this fingerprint of the password. A new password has another one,
-# which ends the old tokens.
-demo_version = hmac.new(SECRET_KEY.encode(), API_PASSWORD.encode(), 'sha256')
+# Each token carries this fingerprint of the password. If the password changes, so does
+# the fingerprint, and the old tokens end.
+fingerprint = hmac.new(SECRET_KEY.encode(), API_PASSWORD.encode(), 'sha256')
 # The names are LDAP's: cn is the name to sign in with. A group is cn=Admins, or in full
 # cn=Admins,ou=groups,dc=example,dc=com.
 DEMO = {
     'cn': API_USERNAME,
     'memberOfs': ['cn=Admins'],
-    'password_version': demo_version.hexdigest(),
+    'password_version': fingerprint.hexdigest(),
 }
 SIGN_IN = {'username': text_of(1, 1000), 'password': text_of(1, 1000)}
 # What OAuth clients send as well; it is not looked at.
@@ -662,7 +661,7 @@ class AuthPlugin:
     def apply(self, callback, route):
         """Return a route's function, with its auth function called before it.
 
-        Bottle calls this once for each route.
+        Bottle calls this once for each route, and what it returns for each request.
         """
         refuse_unknown_options(route)
         if 'auth' not in route.config:
@@ -679,7 +678,7 @@ class AuthPlugin:
 
 def refuse_unknown_options(route):
     """Raise TypeError for a slip such as auht=admin, which would leave a route open."""
-    known = ['auth', *app.config]  # app.config has the options that each route has
+    known = ['auth', *app.config]  # Bottle copies app.config into each route.config
     for option in route.config:
         if option not in known:
             raise TypeError(f'{route.rule}: there is no option {option}')
@@ -765,12 +764,10 @@ def read_token(token):
     account = find_account(name)
     version = claims.get('password_version')
     if version is None:
-        # Another program that knows SECRET_KEY has made it, for the demo account alone.
-        is_good = account is DEMO
-    else:
-        # Not equal if the password has changed since, or if the account is gone ({}).
-        is_good = version == account.get('password_version')
-    return name if is_good else None
+        # Made by another program that knows SECRET_KEY: for the demo account alone.
+        return name if account is DEMO else None
+    # They differ if the password has changed, or if the account is gone or locked ({}).
+    return name if version == account.get('password_version') else None
 
 
 def sign_in(name, password):
@@ -793,7 +790,7 @@ def is_right_password(account, password):
     if account is DEMO:
         # As bytes, because compare_digest takes no text with letters like é.
         return secrets.compare_digest(password.encode(), API_PASSWORD.encode())
-    # Also for {}: a quicker answer would tell that there is no such account.
+    # Even if there is no such account ({}), as a quick answer would tell that.
     return any(is_right(account, password) for is_right in password_checks)
 
 
@@ -883,7 +880,7 @@ def post_token():
     try:
         account = read_sign_in()
     except ApiError as problem:
-        # All of them: also 429 of the room Limits, and 503 of the room Passwords.
+        # Any error of the sign-in: 400, 401, 413, 415, 429 or 503.
         add_oauth_fields(problem)
         raise
     answer = {
@@ -931,9 +928,9 @@ def post_run_script():
     except ScriptError as problem:
         raise ApiError(500, str(problem)) from None
     written = {'output': result.output, 'error': result.error}
-    if result.exit_code is None and stopping.is_set():
-        raise ApiError(503, 'The script was ended, as the service stops', **written)
     if result.exit_code is None:
+        if stopping.is_set():
+            raise ApiError(503, 'The script was ended, as the service stops', **written)
         message = f'The script was ended after {SCRIPT_TIMEOUT:g} seconds'
         raise ApiError(504, message, **written)
     if result.exit_code != 0:
@@ -943,6 +940,8 @@ def post_run_script():
 
 
 # --- Films ----------------------------------------------------------------------------
+
+# The room Browsers keeps pages of other sites from changing films.
 
 START_FILMS = {
     '1': {'Name': 'Avengers: Infinity War', 'Year': 2018, 'Month': 'March'},
@@ -1120,6 +1119,7 @@ def api_key():
     """Return the owner of the API key in the header api-key; raise 401 or 429."""
     sent = get_header('api-key')
     owner = sent.rpartition('.')[0]  # a key is NAME.RANDOM, and NAME may have dots
+    # compare_digest() takes as long for a near miss as for any other.
     if sent and secrets.compare_digest(hash_key(sent), api_keys.get(owner, '')):
         return owner
     if sent:
@@ -1183,7 +1183,7 @@ def post_key(username):
 @app.get('/api/generate_key/<username>')
 def get_key(username):
     """Make an API key by GET too, as the tutorial does; do not copy this."""
-    # A page of any site can make a browser send this, as the address of an image.
+    # Any web page can make a browser send this GET, as with the address of an image.
     refuse_foreign_page()
     if request.method == 'HEAD':
         # A key would be made that nobody sees, as the answer has no body.
@@ -1326,10 +1326,13 @@ LIST_FIELDS = ['memberOfs', 'sshPublicKeys']
 PASSWORD_FIELDS = ['password_hash', 'password_salt', 'password_version']
 # What a query may ask for: not the password, and for the two lists one value, as in
 # /users?memberOfs=staff.
-USER_QUERY = {name: rule for name, rule in USER.items() if name != 'password'}
-USER_QUERY['memberOfs'] = text_of(1, 200)
-USER_QUERY['sshPublicKeys'] = text_of(1, 4000)
-USER_QUERY['dn'] = text_of(1, 200)
+USER_QUERY = {
+    **USER,
+    'memberOfs': text_of(1, 200),
+    'sshPublicKeys': text_of(1, 4000),
+    'dn': text_of(1, 200),
+}
+del USER_QUERY['password']
 
 users = Collection('users', START_USERS)
 accounts.append(users)  # users who have a password can sign in
@@ -1577,10 +1580,11 @@ window.onload = () => {
         tryItOutEnabled: true,
         validatorUrl: null,
         responseInterceptor: (answer) => {
-            // After a restart the token is not valid any more: show that.
+            // 401: the token is not valid any more, as after a restart. Sign out in the
+            // page too, under all names by which it is signed in.
             if (answer.status === 401) {
-                const schemes = window.ui.authSelectors.authorized().toJS();
-                window.ui.authActions.logout(Object.keys(schemes));
+                const names = Object.keys(window.ui.authSelectors.authorized().toJS());
+                window.ui.authActions.logout(names);
             }
             return answer;
         },
@@ -1595,7 +1599,7 @@ document.addEventListener("click", (event) => {
 });
 """
 
-start_lines.insert(1, 'Docs: {url}/docs')
+start_lines.insert(1, 'Docs: {url}/docs')  # as the second line
 
 
 @app.get('/docs')
@@ -1661,8 +1665,8 @@ def list_page(collection, rules, show=None):
         page = shown_pairs(collection.page(query.offset, stop), show)
         total = len(collection)
         if 0 < len(page) < query.limit:
-            # page() and len() look at two moments. A page that is not full is the last
-            # one, so it tells the total.
+            # Items may have come or gone between page() and len(). A page that is not
+            # full is the last one, so count from it.
             total = query.offset + len(page)
     response.set_header('X-Total-Count', str(total))
     response.set_header('Link', make_links(query, total))
@@ -1714,6 +1718,7 @@ def split_query(known):
             names = ', '.join(known)
             raise ApiError(400, f'{name} is not known here; known are {names}')
         if name == 'sort' and name in sent:
+            # ?sort=Year&sort=Name is the same as ?sort=Year,Name.
             sent[name] += f',{value}'
         elif name in sent:
             names = ', '.join(known)
@@ -1728,8 +1733,8 @@ def read_parameter(name, text, rule):
 
     Raise 400 if the rule allows none of these.
     """
-    # The text comes first: a rule for texts allows "12" as it is. One for numbers does
-    # not, and then allows 12.
+    # Try the text, then a number, then true or false. A rule for texts takes "12"; one
+    # for numbers refuses it, and takes 12.
     values = [text]
     if re.fullmatch(WHOLE_NUMBER, text):
         values.append(int(text))
@@ -1796,7 +1801,8 @@ def by_field(field):
     def sort_value(pair):
         _, item = pair
         value = item.get(field)
-        # (False, None) is less than (True, value): None is not compared with a value.
+        # sorted() compares these pairs. False is less than True, so items without a
+        # value come first, and None is never compared with a value.
         return (value is not None, value)
 
     return sort_value
@@ -1804,7 +1810,8 @@ def by_field(field):
 
 def sort_pairs(pairs, sort):
     """Return the pairs in this order; a missing value is less than any other."""
-    # The last field first, as sorted() keeps the order of items that are equal.
+    # The last field first: sorted() leaves equal items in the order that they have, so
+    # the first field, sorted last, decides.
     for name in reversed(sort):
         sort_by = by_field(name.removeprefix('-'))
         pairs = sorted(pairs, key=sort_by, reverse=name.startswith('-'))
@@ -1850,7 +1857,7 @@ events_lock = threading.RLock()
 
 
 def refuse_too_many_sign_ins(name):
-    """Raise 429 if too many sign-ins failed here in a minute.
+    """Raise 429 if too many sign-ins from this address failed within a minute.
 
     The limit is RATE_LIMIT for a name at an address, and ten times that for an address
     whatever the names, as a whole school may share one.
@@ -1882,6 +1889,8 @@ def refuse_above(limit, kind, name=None):
     """
     now = time.monotonic()
     address = request['REMOTE_ADDR']
+    if limit == 0:
+        return
     times = []
     for event in events:
         if event.kind != kind or event.address != address:
@@ -1890,11 +1899,11 @@ def refuse_above(limit, kind, name=None):
             continue
         if event.time > now - 60:
             times.append(event.time)
-    if limit == 0 or len(times) < limit:
+    if len(times) < limit:
         return
-    # Of the newest so many events, the oldest has to become a minute old.
-    oldest = times[-limit]
-    seconds = math.ceil(oldest + 60 - now)
+    # Of the newest ones, as many as the limit, the first has to become a minute old.
+    newest = times[-limit:]
+    seconds = math.ceil(newest[0] + 60 - now)
     message = f'Too many {kind}: please try again in {seconds} seconds'
     raise ApiError(429, message, {'Retry-After': str(seconds)})
 
@@ -1928,7 +1937,7 @@ class SpareThread:
         self.change_number(-1)
 
     def change_number(self, change):
-        """Change the number of those inside, and the server's threads with it."""
+        """Change how many "with" blocks run, and the server's threads with them."""
         with self.lock:
             self.number += change
             threads = server_options['threads'] + self.number
@@ -1996,7 +2005,7 @@ def run_script(script, seconds):
     if not os.access(script, os.R_OK):
         raise ScriptError(f'{script.name} can not be read')
     try:
-        # PowerShell leaves files in its temporary folder when it is killed.
+        # A folder of its own: PowerShell leaves files in it when it is killed.
         temporary = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
     except OSError:
         message = 'There is no folder to write to, such as /tmp, or it is full'
@@ -2010,6 +2019,7 @@ def run_script(script, seconds):
             exit_code = wait_for_script(process, seconds)
         finally:
             kill_group(process)  # and with it what the script has left running
+        # Only now, as the pipes may stay open until kill_group().
         return ScriptResult(exit_code, output.text(), error.text())
 
 
@@ -2098,9 +2108,9 @@ def kill_group(process):
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    # In a container we are process 1, and so have to wait for what the script has left.
-    # waitpid(-N, 0) waits for one process of group N, and raises ChildProcessError if
-    # there is none.
+    # If we are process 1, as in a container, what the script left becomes our child, to
+    # be waited for. waitpid(-N, 0) waits for one process of group N, and raises
+    # ChildProcessError if there is none left.
     with suppress(ChildProcessError):
         while True:
             os.waitpid(-process.pid, 0)
@@ -2110,8 +2120,8 @@ def kill_group(process):
 
 SCRYPT = {'n': 2**13, 'r': 8, 'p': 10}  # 8 MiB; the least that OWASP advises
 
-# Two threads hash, and no more, because each keeps 8 MiB for it. A hundred hashes take
-# about ten seconds.
+# At most two hash at a time, as each thread keeps 8 MiB for it; the others wait in a
+# queue. A hundred hashes take about ten seconds.
 hash_threads = ThreadPoolExecutor(2, 'hash')
 hash_slots = Slots(100, 'passwords', retry_after=10)
 
@@ -2126,6 +2136,7 @@ def hash_password(password, salt):
 def scrypt(password, salt):
     """Return the scrypt hash (RFC 7914) of a password, in hex, after about 0.2 s."""
     if stopping.is_set():
+        # It has waited in the queue; result() raises this in the request's thread.
         raise ApiError(503, 'The service is stopping', {'Retry-After': '5'})
     return hashlib.scrypt(password.encode(), salt=salt.encode(), **SCRYPT).hex()
 
@@ -2144,9 +2155,9 @@ password_checks.append(has_password)
 
 # --- SSH keys -------------------------------------------------------------------------
 
-# The types of SSH public keys. A line has a type and a key in base64. Decoded, it has
-# the type again, and then these parts (RFC 4253, 6.6): a text as it is here, a number
-# of bytes, or None for any bytes.
+# An SSH public key is a line of TYPE BASE64 COMMENT. Decoded, BASE64 is a row of parts
+# (RFC 4253, 6.6): the type again, and then those below. 'nistp256' is a part with this
+# very text, 32 a part of 32 bytes, None a part of any length.
 KEY_TYPES = {
     'ssh-ed25519': [32],
     'ssh-rsa': [None, None],
@@ -2180,7 +2191,8 @@ def find_key_problem(line):
         # Options can stand before the type: command="..." would run on the host.
         return f'must begin with its type, without options: {", ".join(KEY_TYPES)}'
     try:
-        parts = split_key(base64.b64decode(rest.split(' ')[0], validate=True))
+        key = base64.b64decode(rest.split(' ')[0], validate=True)
+        parts = split_key(key)
     except ValueError:
         return 'is not whole: please copy all of the .pub file'
     if not are_parts_of(parts, [key_type, *KEY_TYPES[key_type]]):
@@ -2234,7 +2246,8 @@ FILE_TYPES = {
 
 def send_file(content, name):
     """Return a file, or 304 if the client has it already (RFC 9110, 13); raise 412."""
-    etag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+    digest = hashlib.sha256(content).hexdigest()
+    etag = f'"{digest[:32]}"'
     headers = {
         'ETag': etag,
         # Browsers keep it and ask each time whether there is a new one.
@@ -2256,7 +2269,7 @@ def send_file(content, name):
 
 def read_etags(header):
     """Return the entity tags in a header."""
-    tags = get_header(header, '').split(',')
+    tags = get_header(header).split(',')
     return [tag.strip() for tag in tags if tag.strip()]
 
 
@@ -2294,7 +2307,7 @@ own_hosts = find_own_hosts()
 @app.hook('before_request')
 def refuse_foreign_change():
     """Raise 403 if a page of another origin wants to change something."""
-    # Another server, under which "servers" is empty, does not listen on HOST.
+    # Without main(), "servers" is empty, and another server does not listen on HOST.
     if own_hosts and servers:
         refuse_foreign_host()
     if request.method not in SAFE_METHODS:
@@ -2304,8 +2317,8 @@ def refuse_foreign_change():
 def refuse_foreign_host():
     """Raise 403 if the request is for a host that is not this machine.
 
-    The owner of a page can give its name the address of this machine (DNS rebinding).
-    The browser then takes the page and this service for one site.
+    An attacker can let the name of his site point to this machine (DNS rebinding). The
+    browser then takes this service for a part of his site.
     """
     host = get_header('Host', 'localhost')
     name = re.sub(r':[0-9]*$', '', host).lower()  # without the port
@@ -2341,7 +2354,7 @@ def is_foreign_page():
     # Over plain HTTP to another machine, they send only this.
     if origin:
         return origin.partition('//')[2] != get_header('Host')
-    return False  # no browser sent it, or no page
+    return False  # neither header: no page sent it
 
 
 @app.hook('after_request')
@@ -2360,18 +2373,22 @@ def allow_origin():
 
 # --- Database -------------------------------------------------------------------------
 
-# To change something, Table.writing() goes through four things:
+# sql is SQLAlchemy, which is imported below if there is a DATABASE_URL. Without one,
+# nothing calls the functions of this room.
+
+# To change something, Table.writing() goes through five things:
 #
+#     spare_thread       answers other requests, as all of this may have to wait
 #     Turn               one thread of this process at a time; the others wait here
 #     database_errors    makes 503 of "the database is away or locked"
 #     transaction        stores all changes at its end, or none
 #     Rows               the items, locked against other processes: in PostgreSQL by a
 #                        row of the table "locks", in SQLite by BEGIN IMMEDIATE
 #
-# To read, Table.reading() needs the two in the middle.
+# To read, Table.reading() needs database_errors and transaction alone.
 
 # How long to wait for a lock, in milliseconds. Writers wait for each other. Readers
-# wait only for somebody who alters a table; this takes long, so they give up at once.
+# wait only while somebody alters a table. That takes long, so they give up at once.
 WRITE_PATIENCE = 1000
 READ_PATIENCE = 2
 SQLITE_MISTAKE = 1  # SQLite's code for an error in the SQL
@@ -2403,7 +2420,7 @@ def make_engine(url):
     if url.drivername == 'sqlite' and is_file(url):
         options = {'timeout': WRITE_PATIENCE / 1000}  # seconds
         return sql.create_engine(url, connect_args=options, **ENGINE_OPTIONS)
-    if url.drivername in ('postgresql', 'postgresql+psycopg') and has_host(url):
+    if url.drivername in ('postgresql', 'postgresql+psycopg') and is_host_clean(url):
         return sql.create_engine(
             url.set(drivername='postgresql+psycopg'),
             connect_args=POSTGRESQL_OPTIONS,
@@ -2420,8 +2437,8 @@ def is_file(url):
     return bool(url.database) and ':memory:' not in url.database
 
 
-def has_host(url):
-    """Return False if the password has an @, and the rest of it became the host."""
+def is_host_clean(url):
+    """Tell whether the host has no @, which an @ in the password would put there."""
     return '@' not in (url.host or '')
 
 
@@ -2482,17 +2499,17 @@ def is_away(problem):
     if isinstance(problem, sql.exc.TimeoutError):
         return True  # no connection was free
     error = driver_error(problem)
-    driver = engine.dialect.dbapi  # the module sqlite3 or psycopg
+    if getattr(error, 'sqlite_errorcode', None) == SQLITE_MISTAKE:
+        return False  # although SQLite calls it an OperationalError
     # PEP 249: with these three, the database is the problem. It is locked or full, the
     # connection broke, or something in it is damaged.
+    driver = engine.dialect.dbapi  # the module sqlite3 or psycopg
     away = (driver.OperationalError, driver.InterfaceError, driver.InternalError)
-    # But SQLite calls a mistake in our SQL an OperationalError too.
-    is_our_mistake = getattr(error, 'sqlite_errorcode', None) == SQLITE_MISTAKE
-    return isinstance(error, away) and not is_our_mistake
+    return isinstance(error, away)
 
 
 def driver_error(problem):
-    """Return the driver's error, around which SQLAlchemy may have put its own."""
+    """Return the driver's error, which SQLAlchemy keeps in orig of its own."""
     return getattr(problem, 'orig', problem)
 
 
@@ -2502,9 +2519,9 @@ def reason(problem):
 
 
 class Turn:
-    """A lock for changes that usually are short: "with turn:" waits for it.
+    """Lets one thread of this process at a time change a table: "with turn:".
 
-    After about two seconds it raises 503.
+    A hundred may wait, for two seconds; then they get 503.
     """
 
     def __init__(self, name):
@@ -2513,12 +2530,8 @@ class Turn:
         self.slots = Slots(100, f'changes of {name}', retry_after=1)
 
     def __enter__(self):
-        # Most changes are done before a spare thread would have started.
-        is_mine = self.lock.acquire(timeout=0.01)
-        if not is_mine:
-            # The slot and the thread are for the wait alone.
-            with self.slots, spare_thread:
-                is_mine = self.lock.acquire(timeout=1.8)
+        with self.slots:
+            is_mine = self.lock.acquire(timeout=1.8)
         if not is_mine:
             message = f'Changing {self.name} takes long: please try later'
             raise ApiError(503, message, {'Retry-After': '1'})
@@ -2582,10 +2595,15 @@ class Table:
     @contextmanager
     def writing(self):
         """Give the rows to one thread at a time, over all processes; raise 503."""
-        with self.turn, database_errors(), transaction(WRITE_PATIENCE) as connection:
+        with (
+            spare_thread,
+            self.turn,
+            database_errors(),
+            transaction(WRITE_PATIENCE) as connection,
+        ):
             if IS_SQLITE:
-                # Python's driver would begin with the first change. Take the lock now,
-                # as what we read must still be so when we write.
+                # sqlite3 would begin with our first change, and another process could
+                # write between our reading and our writing. So begin now.
                 connection.exec_driver_sql('BEGIN IMMEDIATE')
             yield Rows(self, connection)
 
@@ -2690,7 +2708,7 @@ def begin_creating(connection):
     if IS_SQLITE:
         connection.exec_driver_sql('BEGIN IMMEDIATE')
     else:
-        # The number could be any other.
+        # 5000 has no meaning: any number that all processes share.
         connection.exec_driver_sql('SELECT pg_advisory_xact_lock(5000)')
 
 
@@ -2711,7 +2729,7 @@ def open_database():
         sys.exit(f'DATABASE_URL can not be used: {reason(problem)}')
     for table, collection in zip(tables, all_collections):
         collection.storage = table
-    # A server that now forks must not share connections.
+    # gunicorn may fork now, and its processes must not share connections.
     engine.dispose()
 
 
@@ -2723,10 +2741,10 @@ def ping_database():
 
 if DATABASE_URL:
     open_database()
-    # More threads, as some wait for the database. SQLite answers sooner.
-    server_options['threads'] = 3 if IS_SQLITE else 8
+    if not IS_SQLITE:
+        server_options['threads'] = 8  # as some wait for an answer of PostgreSQL
     health_checks.append(ping_database)
-    # SQLite then moves what it has written into its one file.
+    # When the last connection closes, SQLite moves its WAL file into the database.
     atexit.register(engine.dispose)
 
 # --- Access log -----------------------------------------------------------------------
@@ -2737,7 +2755,7 @@ log_lines = deque(maxlen=100_000)  # until write_log() writes them
 
 
 def log_requests(wsgi_app):
-    """Return a WSGI application that does the same, and logs each request.
+    """Return a WSGI application that calls this one, and logs each request.
 
     A line is as in the Common Log Format, with the milliseconds that it took behind it.
     """
@@ -2835,8 +2853,9 @@ class Task(WSGITask):
 
     def set_close_on_finish(self):
         """Have the connection closed after this answer, if that is needed."""
-        # Waitress calls this if only closing could show where an answer ends. One that
-        # has no body needs no such end.
+        # Waitress calls this if an answer has no length, so that closing shows its end.
+        # One without a body ends with its headers: leave the connection open, unless
+        # the client wants it closed.
         asked = self.request.headers.get('CONNECTION', '').lower()
         client_wants_it = self.version == '1.0' or asked == 'close'
         if self.has_body or client_wants_it:
@@ -2881,9 +2900,9 @@ server_options.update(
     max_request_body_size=1024 * 1024,  # above MAX_BODY, for which we answer in JSON
     inbuf_overflow=16 * 1024,  # bytes of a body that are kept in memory
     send_bytes=65536,  # so that head and body of an answer are sent together
-    # A thread waits for a client that has more bytes unsent than this. One that sends
-    # many requests and reads no answer could stop all threads so. But waitress reads
-    # recv_bytes at a time, and the answers to so few requests never are that long.
+    # If more bytes than this wait to be sent to a client, its thread waits too: clients
+    # that send many requests and read no answer could stop all. But waitress reads
+    # recv_bytes of requests at a time, and their answers stay far below 64 MiB.
     outbuf_high_watermark=64 * 1024 * 1024,
     recv_bytes=1024,
 )
