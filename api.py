@@ -175,8 +175,8 @@ start_lines = ['Listening on {url} (Ctrl-C ends it)']
 # Functions that raise 503 if something that the service needs can't be reached.
 health_checks = []
 
-# Options of waitress, the server. One thread is enough, as Python runs only one at a
-# time. The room Slow work adds a thread while something takes long.
+# Options of waitress, the server. It answers in one thread. More would not be faster,
+# as Python runs one at a time; only work that waits needs one more: see Slow work.
 server_options = {'threads': 1}
 
 # Functions that are called with waitress's server before it serves.
@@ -230,6 +230,7 @@ class Api(bottle.Bottle):
             # hooks below have set: set them again.
             self.trigger_hook('after_request')
         if error.status_code == 405:
+            # No route takes OPTIONS, so Bottle makes a 405 of it.
             methods = error.headers['Allow'].split(',')
             if 'GET' in methods:
                 methods.append('HEAD')
@@ -247,7 +248,7 @@ app = Api()
 
 
 def from_wsgi(text):
-    """Return a text as UTF-8 that WSGI has decoded as latin-1.
+    """Return a text decoded as UTF-8; WSGI gives every text decoded as latin-1.
 
     Raise UnicodeDecodeError.
     """
@@ -322,8 +323,8 @@ def parse_json(text):
 
 def is_too_deep(value):
     """Tell whether more than MAX_DEPTH lists and objects are nested in each other."""
-    # Not a function that calls itself, for which each Python has another limit. Each
-    # round goes one level down, in all lists and objects of the level at once.
+    # No recursion: how deep it may go differs between Python versions. Each round goes
+    # one level down, in all lists and objects of the level at once.
     level = [value]
     for _ in range(MAX_DEPTH):
         deeper = []
@@ -411,7 +412,7 @@ def matching(pattern, wording):
 
 
 def identifier(most, marks='._-'):
-    """Return the rule for an id in a path: these characters, but not "." or ".."."""
+    """Return the rule for an id in a path, which "." and ".." alone can't be."""
     characters = set(string.ascii_letters + string.digits + marks)
 
     def allows(value):
@@ -478,7 +479,7 @@ class Memory(UserDict):
 
     def __init__(self, items):
         super().__init__(items)
-        self.lock = threading.RLock()  # a thread that holds it may take it again
+        self.lock = threading.RLock()  # so that page() may be called inside writing()
         self.last_number = len(items)
 
     @contextmanager
@@ -790,7 +791,7 @@ def is_right_password(account, password):
     if account is DEMO:
         # As bytes, because compare_digest takes no text with letters like é.
         return secrets.compare_digest(password.encode(), API_PASSWORD.encode())
-    # Even if there is no such account ({}), as a quick answer would tell that.
+    # Even if there is no such account ({}): a quick answer would tell that.
     return any(is_right(account, password) for is_right in password_checks)
 
 
@@ -907,7 +908,7 @@ def add_oauth_fields(problem):
 
 
 def oauth_text(text):
-    """Return a text in which ' replaces what the RFC does not allow here."""
+    """Return a text with ' for what the RFC forbids here: é, quotation marks ..."""
     characters = []
     for one in text:
         is_allowed = one.isascii() and one.isprintable() and one not in '"\\'
@@ -1413,12 +1414,12 @@ def put_user(cn):
 def patch_user(cn):
     """Change fields, as PUT does, for administrators; raise 403 or 404.
 
-    Others may change their own password alone.
+    Others may change their own password, and nothing else.
     """
     fields = read_fields(JSON)
     is_own_password = cn == request['REMOTE_USER'] and set(fields) == {'password'}
     auth = bearer if is_own_password else admin
-    auth()
+    auth()  # before the password is hashed; change_user() asks again after it
     return change_user(cn, fields, auth)
 
 
@@ -1901,7 +1902,7 @@ def refuse_above(limit, kind, name=None):
             times.append(event.time)
     if len(times) < limit:
         return
-    # Of the newest ones, as many as the limit, the first has to become a minute old.
+    # Of the newest ones, as many as the limit, the oldest has to become a minute old.
     newest = times[-limit:]
     seconds = math.ceil(newest[0] + 60 - now)
     message = f'Too many {kind}: please try again in {seconds} seconds'
@@ -2109,8 +2110,8 @@ def kill_group(process):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     # If we are process 1, as in a container, what the script left becomes our child, to
-    # be waited for. waitpid(-N, 0) waits for one process of group N, and raises
-    # ChildProcessError if there is none left.
+    # be collected. waitpid(-N, 0) collects one process of group N; all are dead, so it
+    # does not wait. It raises ChildProcessError if none is left.
     with suppress(ChildProcessError):
         while True:
             os.waitpid(-process.pid, 0)
@@ -2136,7 +2137,8 @@ def hash_password(password, salt):
 def scrypt(password, salt):
     """Return the scrypt hash (RFC 7914) of a password, in hex, after about 0.2 s."""
     if stopping.is_set():
-        # It has waited in the queue; result() raises this in the request's thread.
+        # The service stopped while this waited in the queue. result() raises this error
+        # in the thread that waits for it.
         raise ApiError(503, 'The service is stopping', {'Retry-After': '5'})
     return hashlib.scrypt(password.encode(), salt=salt.encode(), **SCRYPT).hex()
 
@@ -2307,7 +2309,7 @@ own_hosts = find_own_hosts()
 @app.hook('before_request')
 def refuse_foreign_change():
     """Raise 403 if a page of another origin wants to change something."""
-    # Without main(), "servers" is empty, and another server does not listen on HOST.
+    # Not under gunicorn and others, where "servers" is empty: they do not use HOST.
     if own_hosts and servers:
         refuse_foreign_host()
     if request.method not in SAFE_METHODS:
@@ -2473,7 +2475,7 @@ def transaction(patience):
     with engine.begin() as connection:
         if not IS_SQLITE:
             # LOCAL: for this transaction only, as PgBouncer may give the connection to
-            # another client next. A process that stands still must not keep its locks.
+            # another client next. If a process hangs, PostgreSQL frees its locks.
             connection.exec_driver_sql(
                 f'SET LOCAL lock_timeout = {patience}; '
                 "SET LOCAL idle_in_transaction_session_timeout = '10s'"
@@ -2495,7 +2497,10 @@ def database_errors():
 
 
 def is_away(problem):
-    """Return True if the database is the problem, and False if our SQL is wrong."""
+    """Return True if the database is the problem, and False if our SQL is wrong.
+
+    problem is SQLAlchemy's error, with the driver's in orig, or the driver's itself.
+    """
     if isinstance(problem, sql.exc.TimeoutError):
         return True  # no connection was free
     error = driver_error(problem)
@@ -2521,7 +2526,7 @@ def reason(problem):
 class Turn:
     """Lets one thread of this process at a time change a table: "with turn:".
 
-    A hundred may wait, for two seconds; then they get 503.
+    A hundred may wait, for 1.8 seconds; then they get 503.
     """
 
     def __init__(self, name):
@@ -2749,8 +2754,6 @@ if DATABASE_URL:
 
 # --- Access log -----------------------------------------------------------------------
 
-CLOCK = '%d/%b/%Y:%H:%M:%S %z'
-
 log_lines = deque(maxlen=100_000)  # until write_log() writes them
 
 
@@ -2770,16 +2773,23 @@ def log_requests(wsgi_app):
         # Bottle has one response for each thread, so this is the one of this request.
         address = quote(environ['REMOTE_ADDR'], safe=':%') or '-'
         user = quote(environ.get('REMOTE_USER', '-'))
+        moment = clock(int(time.time()))
         took = (time.perf_counter() - start) * 1000
         log_lines.append(
-            f'{address} - {user} '
-            f'[{time.strftime(CLOCK)}] "{method} {path} {environ["SERVER_PROTOCOL"]}" '
+            f'{address} - {user} [{moment}] '
+            f'"{method} {path} {environ["SERVER_PROTOCOL"]}" '
             f'{response.status_code} {response.get_header("Content-Length", "-")} '
             f'{took:.1f}ms'
         )
         return body
 
     return answer_and_log
+
+
+@lru_cache(1)
+def clock(second):
+    """Return a time in seconds since 1970 as a line has it; cached for its second."""
+    return time.strftime('%d/%b/%Y:%H:%M:%S %z', time.localtime(second))
 
 
 def write_log():
@@ -2817,7 +2827,7 @@ if TRUSTED_PROXY:
 
 @app.hook('before_request')
 def clean_address():
-    """Make "::1" of "[::1]:4711", as some proxies write the client's address."""
+    """Shorten "[::1]:4711", as some proxies write the client's address, to "::1"."""
     if TRUSTED_PROXY:
         address = request['REMOTE_ADDR'].lstrip('[').partition(']')[0]
         # Quoted, as a blank in it would forge a line of the log.
@@ -2863,7 +2873,7 @@ class Task(WSGITask):
 
 
 class Channel(HTTPChannel):
-    """Waitress's connection to a client, which uses Task."""
+    """Waitress's connection to a client, which makes a Task for each request."""
 
     task_class = Task
 
