@@ -486,7 +486,7 @@ class Memory(UserDict):
     def writing(self):
         """Lock out other threads, and give this dict, to read and then write."""
         with self.lock:
-            yield self  # the lines inside "with ....writing() as items:" run here
+            yield self  # the lines inside "with memory.writing() as items:" run here
 
     def next_number(self):
         """Return the next number, and none twice. To be called inside writing()."""
@@ -2883,26 +2883,35 @@ def use_channel(server):
     server.channel_class = Channel
 
 
-def give_up_silent_clients(server):
+def drop_clients_that_never_read(server):
     """Let Linux close connections whose clients take no bytes for 30 seconds."""
     if hasattr(socket, 'TCP_USER_TIMEOUT'):
         timeout = 30_000  # milliseconds
         server.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, timeout)
 
 
+def file_limit():
+    """Return how many files the system lets the process open, at most 4,096."""
+    if resource is None:
+        return 4096
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if most == resource.RLIM_INFINITY:  # a number below 0 on Linux
+        return 4096
+    return min(most, 4096)
+
+
 def raise_file_limit(server):
-    """Raise the number of open files to what the system allows, at most 4,096."""
+    """Let the process open as many files as file_limit() says."""
     if resource is None:
         return
     files, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = min(most, 4096)
-    if 0 <= files < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+    if files != resource.RLIM_INFINITY and files < file_limit():
+        resource.setrlimit(resource.RLIMIT_NOFILE, (file_limit(), most))
 
 
-on_start += [use_channel, give_up_silent_clients, raise_file_limit]
+on_start += [use_channel, drop_clients_that_never_read, raise_file_limit]
 server_options.update(
-    connection_limit=1300,  # each may have three of the 4,096 files open
+    connection_limit=file_limit() // 3,  # as each may have three files open
     asyncore_use_poll=hasattr(select, 'poll'),  # as select() can watch only 1,024 files
     channel_timeout=30,  # seconds until a silent client is sent away
     cleanup_interval=5,  # seconds from one look for silent clients to the next

@@ -234,13 +234,17 @@ ED25519 = of_kind('ssh-ed25519')
 
 
 @contextlib.contextmanager
-def service(folder=HERE, **environment):
+def service(folder=HERE, before='', **environment):
     """Start the api.py of a folder as a user does, on a free port; yield its process.
 
     It has two more attributes: url, and lines, which are those that it prints first.
+    before is a command of the shell that comes first.
     """
+    words = [sys.executable, 'api.py']
+    if before:
+        words = ['sh', '-c', f'{before}; exec "$0" "$1"', *words]
     process = subprocess.Popen(
-        [sys.executable, 'api.py'],
+        words,
         cwd=folder,
         env={**os.environ, 'PORT': '0', **environment},
         stdout=subprocess.PIPE,
@@ -5566,6 +5570,23 @@ class Server(Case):
             for _ in range(5):
                 self.assertEqual(fetch(f'{process.url}/films')[0], 200)
             self.assertLess(time.monotonic() - start, 5)
+
+    @needs_signals
+    @needs('file_limit', 'get_swagger')
+    def test_many_clients_leave_files_for_those_who_came_before(self):
+        with service(before='ulimit -n 90') as process, contextlib.ExitStack() as stack:
+            address = urlsplit(process.url)
+            first = http.client.HTTPConnection(address.hostname, address.port, 10)
+            stack.enter_context(contextlib.closing(first))
+            first.request('GET', '/health')
+            self.assertEqual(first.getresponse().read(), b'{"status": "ok"}')
+            for _ in range(100):
+                one = socket.create_connection((address.hostname, address.port), 10)
+                stack.enter_context(one)
+                time.sleep(0.01)
+            # To answer this, it has to open a file.
+            first.request('GET', '/swagger.yaml')
+            self.assertEqual(first.getresponse().status, 200)
 
     # The stop
 

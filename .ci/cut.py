@@ -396,8 +396,8 @@ def write_docstring(piece):
                 if name not in absent:
                     lines.append(line)
             paragraph = '\n'.join(lines)
-        elif paragraph.startswith('To make a service'):
-            continue  # this piece is one
+        elif '.ci/cut.py' in paragraph:
+            continue  # this piece has been cut
         elif absent.intersection(re.findall(r'[A-Z_]{4,}', paragraph)):
             continue
         paragraphs.append(paragraph)
@@ -443,7 +443,14 @@ def main():
     parser = ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('section', nargs='*', help=', '.join(SECTIONS))
     for room, purpose in KEEP.items():
-        parser.add_argument(option_of(room), action='store_true', help=purpose)
+        parser.add_argument(
+            option_of(room),
+            dest='kept',
+            action='append_const',
+            const=room,
+            default=[],
+            help=purpose,
+        )
     parser.add_argument('--table', action='store_true', help='print the table')
     given = parser.parse_args()
     for section in given.section:
@@ -453,8 +460,7 @@ def main():
         print('\n'.join(table_rows()))
     elif given.section:
         sections = [one for one in SECTIONS if one in given.section]
-        kept = [room for room in KEEP if option_of(room) in sys.argv]
-        print(cut(sections, kept)[0], end='')
+        print(cut(sections, given.kept)[0], end='')
     else:
         parser.error(f'name one or more of {", ".join(SECTIONS)}, or --table')
 

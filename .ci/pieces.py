@@ -51,7 +51,7 @@ def try_piece(kind):
     """Cut a piece and check it."""
     text, packages = cut.cut(kind.sections, kind.kept)
     check(f'{kind}: imports', missing_packages(text, packages), set())
-    check(f'{kind}: names api.py', re.findall(r'\bapi\.py', text), [])
+    check(f'{kind}: names api.py', re.findall(r'\bapi\.py|\.ci/', text), [])
     with tempfile.TemporaryDirectory() as folder:
         for name in FILES:
             shutil.copy(PROJECT / name, folder)
