@@ -266,7 +266,7 @@ def service(folder=HERE, before='', **environment):
 
 def log_of(process):
     """End a service; return the lines that it printed after those of the start."""
-    # It writes its log twice a second.
+    # It writes its log a few times a second.
     time.sleep(1)
     process.kill()
     return process.stdout.read().splitlines()
