@@ -1,12 +1,13 @@
 """Cut a piece out of api.py: the sections that are named, and what they need.
 
     python .ci/cut.py Films > films.py
-    python .ci/cut.py Films Courses --database > mine.py
+    python .ci/cut.py Films Courses --lists --database > mine.py
     python .ci/cut.py --table
 
-writes a file that runs by itself and holds nothing that it does not use. --database,
---access-log and --connections keep these rooms as well. --table prints how long each
-section's piece is, and which packages it needs, as the rows of README.md's table.
+writes a file that runs by itself and holds nothing that it does not use. --lists,
+--database, --access-log and --connections keep these rooms as well; without --lists, a
+list is answered as a whole. --table prints how long each section's piece is, and which
+packages it needs, as the rows of README.md's table.
 
 Nothing in api.py is marked for this, apart from the banners. A piece has these
 statements of api.py:
@@ -30,7 +31,9 @@ PROJECT = Path(__file__).resolve().parent.parent
 SECTIONS = ['Hello', 'Weekend API', 'Films', 'Records', 'Users', 'Courses', 'Docs']
 DATABASE = 'Database'
 # Rooms that a piece has only if it is asked to keep them, with what --help says.
+LISTS = 'Lists'
 KEEP = {
+    LISTS: 'answer lists in pages, sorted and searched',
     DATABASE: 'keep the data in SQLite or PostgreSQL',
     'Access log': 'log each request',
     'Connections': 'withstand clients that are hostile, or thousands',
@@ -38,6 +41,16 @@ KEEP = {
 DATABASE_PACKAGES = ['sqlalchemy', 'psycopg']
 # Packages whose modules have another name.
 MODULES = {'pyjwt': 'jwt', 'swagger-ui-bundle-v2': 'swagger_ui_bundle'}
+# What the room Lists is in a piece that does not keep it.
+WHOLE_LISTS = '''
+def list_page(collection, rules, show=None):
+    """Return all pairs of key and item, as shown; raise 400 for a query."""
+    if request.query_string:
+        raise ApiError(400, 'This list takes no query')
+    if show is None:
+        return collection.page()
+    return [(key, show(key, item)) for key, item in collection.page()]
+'''
 # Where a piece takes tokens and no route of it makes any, this one comes along.
 TAKES_TOKENS = 'bearer'
 MAKES_TOKENS = 'make_token'
@@ -57,6 +70,15 @@ class Part(NamedTuple):
 
 
 # --- Reading api.py -------------------------------------------------------------------
+
+
+def with_whole_lists(text):
+    """Return the text of api.py with WHOLE_LISTS as its room Lists."""
+    text = text.replace('pages, sorting and searching', 'all items of a collection   ')
+    banner = r'(?m)^# --- {} -+\n'
+    start = re.search(banner.format(LISTS), text).end()
+    end = re.compile(banner.format('.+?')).search(text, start).start()
+    return f'{text[:start]}\n{WHOLE_LISTS}\n\n{text[end:]}'
 
 
 def read_parts(text):
@@ -185,7 +207,7 @@ class Piece:
         self.parts = parts
         self.sections = sections
         self.rooms = {*sections, *kept}
-        self.left_out = set(KEEP) - set(kept)
+        self.left_out = set(KEEP) - {LISTS, *kept}  # there are always some lists
         self.chosen = []
         for part in parts:
             if not is_import(part.node) and self.is_wanted(part):
@@ -417,6 +439,8 @@ def cut(sections, kept=()):
     kept are rooms of KEEP.
     """
     text = (PROJECT / 'api.py').read_text()
+    if LISTS not in kept:
+        text = with_whole_lists(text)
     metadata = text.partition('"""')[0]
     parts, banners = read_parts(text)
     piece = Piece(parts, sections, kept)
