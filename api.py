@@ -127,7 +127,7 @@ def setting(name, default=''):
     """Return a setting of the environment, or its default if it is not set or empty."""
     value = os.environ.get(name) or default
     try:
-        # Only a check: this fails if the variable is not UTF-8.
+        # Only a check. On Linux a variable can hold any bytes; here it must be UTF-8.
         value.encode()
     except UnicodeEncodeError:
         sys.exit(f'{name} must be UTF-8 text')
@@ -172,23 +172,22 @@ SCRIPT_TIMEOUT = number_setting('SCRIPT_TIMEOUT', 30, 0.1, 86_400, float)
 # Lines to print at the start; {url} becomes the address of the service.
 start_lines = ['Listening on {url} (Ctrl-C ends it)']
 
-# Functions that raise 503 if something that the service needs can't be reached.
+# Functions that raise 503 if something that the service needs can't be reached; the
+# room Database adds one.
 health_checks = []
 
-# Options of waitress, the server. It answers in one thread. More would not be faster,
-# as Python runs one at a time; only work that waits needs one more: see Slow work.
+# Options of waitress, the server. One thread answers all requests: more would not be
+# faster, as Python runs one at a time. While slow work waits, there is one more thread.
 server_options = {'threads': 1}
 
-# Functions that are called with waitress's server before it serves.
+# Functions that main() calls with waitress's server before it serves. gunicorn and
+# other servers do not call main(), so these are not called there.
 on_start = []
 
-# Holds that server. gunicorn and others do not call main(), so it is empty there.
-servers = []
-
-# Functions that wrap the whole service (WSGI middleware, PEP 3333).
+# Functions that wrap the whole service (WSGI middleware, PEP 3333), as the log does.
 middleware = []
 
-# Functions that are called a few times a second, and once at the end.
+# Functions that main() calls a few times a second, and once at the end.
 housekeeping = []
 
 log = logging.getLogger('api')
@@ -210,7 +209,7 @@ class ApiError(HTTPResponse):
     """
 
     def __init__(self, code, message, headers=None, **more):
-        self.message = message
+        self.message = message  # which fields() reads
         body = json.dumps({**more, **self.fields()})
         # Bottle makes a header of content_type=...
         super().__init__(body, code, headers, content_type=JSON)
@@ -225,32 +224,37 @@ class Api(bottle.Bottle):
 
     def default_error_handler(self, error):
         """Return the body of an error of Bottle's; set the headers that go with it."""
-        if error.status_code == 500:
-            # After a crash Bottle starts an empty answer, without the headers that the
-            # hooks below have set: set them again.
-            self.trigger_hook('after_request')
         if error.status_code == 405:
-            # No route takes OPTIONS, so Bottle makes a 405 of it.
-            methods = error.headers['Allow'].split(',')
-            if 'GET' in methods:
-                methods.append('HEAD')
-            response.set_header('Allow', ','.join([*methods, 'OPTIONS']))
-            if request.method == 'OPTIONS':
-                # Browsers send it before a page of another origin may call (CORS
-                # preflight). The room Browsers adds the headers for it; a 204 has no
-                # body, so Bottle leaves out the one below.
-                response.status = 204
+            complete_methods(error.headers['Allow'])
+        if error.status_code == 500:
+            # After a crash Bottle drops all headers. Call the hooks below again, which
+            # set those that each answer has.
+            self.trigger_hook('after_request')
         response.content_type = JSON
         return json.dumps({'message': error.body})
+
+
+def complete_methods(allowed):
+    """Add HEAD and OPTIONS to the methods of a path; answer OPTIONS with 204.
+
+    Bottle refuses OPTIONS with 405, as no route takes it. Browsers send it before a
+    page of another origin may call (CORS preflight).
+    """
+    methods = allowed.split(',')
+    if 'GET' in methods:
+        methods.append('HEAD')  # which Bottle answers as it does GET
+    response.set_header('Allow', ','.join([*methods, 'OPTIONS']))
+    if request.method == 'OPTIONS':
+        response.status = 204  # Bottle leaves out the body of such an answer
 
 
 app = Api()
 
 
 def from_wsgi(text):
-    """Return a text decoded as UTF-8; WSGI gives every text decoded as latin-1.
+    """Return a text of a request as it was meant, in UTF-8; raise UnicodeDecodeError.
 
-    Raise UnicodeDecodeError.
+    WSGI servers take every byte for a letter of latin-1. This takes that back.
     """
     return text.encode('latin-1').decode()
 
@@ -314,7 +318,8 @@ def parse_json(text):
         value = json.loads(text)  # RecursionError if nested too deeply for Python
         if is_too_deep(value):
             raise ValueError(f'nested deeper than {MAX_DEPTH}')
-        # Only a check: ValueError for NaN, 1e999 and lone surrogates like "\ud800".
+        # Only a check. It raises ValueError for what is not JSON, although Python reads
+        # it: NaN, 1e999, and "\ud800", which is half of a character.
         json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
     except (ValueError, RecursionError) as problem:
         raise ApiError(400, f'The body is not valid JSON: {problem}') from None
@@ -323,8 +328,9 @@ def parse_json(text):
 
 def is_too_deep(value):
     """Tell whether more than MAX_DEPTH lists and objects are nested in each other."""
-    # No recursion: how deep it may go differs between Python versions. Each round goes
-    # one level down, in all lists and objects of the level at once.
+    # No recursion: how deep it may go differs between Python versions. Instead, each
+    # round goes one level down. In [[1], {"a": [2]}] the first level is the whole, the
+    # second is [1] and {"a": [2]}, the third is [2].
     level = [value]
     for _ in range(MAX_DEPTH):
         deeper = []
@@ -507,9 +513,8 @@ class Collection(MutableMapping):
     """Items by key, at most MAX_ITEMS of them, which several threads may use at once.
 
     Use it like a dict: MutableMapping adds get() and the like, which call the methods
-    here. A method that reads and then writes holds the lock for both. It stores a new
-    item and never changes the old one, so what you have read stays as it is. An item is
-    what JSON can hold.
+    here. A method that reads and then writes holds the lock for both. An item is what
+    JSON can hold. One that you have read does not change: others store a new one.
     """
 
     def __init__(self, name, items=()):
@@ -580,6 +585,7 @@ class Collection(MutableMapping):
 
     def pop(self, key, *default):
         """Remove and return an item, or return default; without one raise KeyError."""
+        # The * is there because a default need not be given, as in pop() of a dict.
         with self.storage.writing() as items:
             return items.pop(key, *default)
 
@@ -617,8 +623,8 @@ class Collection(MutableMapping):
 
 TOKEN_SECONDS = 30 * 60
 REALM = 'realm="One-File API"'
-# Each token carries this fingerprint of the password. If the password changes, so does
-# the fingerprint, and the old tokens end.
+# Each token carries this fingerprint of the password, which nobody can compute without
+# SECRET_KEY. If the password changes, so does the fingerprint, and the old tokens end.
 fingerprint = hmac.new(SECRET_KEY.encode(), API_PASSWORD.encode(), 'sha256')
 # The names are LDAP's: cn is the name to sign in with. A group is cn=Admins, or in full
 # cn=Admins,ou=groups,dc=example,dc=com.
@@ -679,7 +685,8 @@ class AuthPlugin:
 
 def refuse_unknown_options(route):
     """Raise TypeError for a slip such as auht=admin, which would leave a route open."""
-    known = ['auth', *app.config]  # Bottle copies app.config into each route.config
+    # Bottle puts the options of app.config, which are its own, into each route.config.
+    known = ['auth', *app.config]
     for option in route.config:
         if option not in known:
             raise TypeError(f'{route.rule}: there is no option {option}')
@@ -741,7 +748,8 @@ def make_token(account):
     return jwt.encode(claims, SECRET_KEY, algorithm='HS256')
 
 
-# Cached, because it is the slowest part of a request. Errors are not cached.
+# Cached for the last 1,000 tokens, because it is the slowest part of a request. Errors
+# are not cached.
 @lru_cache(1000)
 def check_signature(token):
     """Return the claims of a token that we signed; raise jwt.InvalidTokenError."""
@@ -758,7 +766,7 @@ def read_token(token):
         claims = check_signature(token)
     except (jwt.InvalidTokenError, RecursionError):  # the latter if nested too deeply
         return None
-    # The token may have expired since its claims went into the cache.
+    # jwt.decode() looked at this too, but the claims may be from the cache.
     if int(claims['exp']) <= time.time():
         return None
     name = claims['sub']
@@ -767,7 +775,7 @@ def read_token(token):
     if version is None:
         # Made by another program that knows SECRET_KEY: for the demo account alone.
         return name if account is DEMO else None
-    # They differ if the password has changed, or if the account is gone or locked ({}).
+    # Not equal: the password has changed, or the account is gone or locked ({}).
     return name if version == account.get('password_version') else None
 
 
@@ -791,7 +799,7 @@ def is_right_password(account, password):
     if account is DEMO:
         # As bytes, because compare_digest takes no text with letters like é.
         return secrets.compare_digest(password.encode(), API_PASSWORD.encode())
-    # Even if there is no such account ({}): a quick answer would tell that.
+    # Also for {}, as otherwise a quick answer would tell that there is no such account.
     return any(is_right(account, password) for is_right in password_checks)
 
 
@@ -819,8 +827,8 @@ def read_sign_in(make_error=ApiError):
 
 def basic():
     """Return the name of who signs in by HTTP Basic (RFC 7617); raise 401, 429 ..."""
-    # Bottle's request.auth would also believe a name that a server in front has set,
-    # without any password.
+    # Bottle's request.auth would do too, but without this header it takes any name that
+    # a server in front has set, and no password.
     given = bottle.parse_auth(get_header('Authorization'))
     account = None
     if given:
@@ -920,9 +928,8 @@ def oauth_text(text):
 def post_run_script():
     """Run script.ps1 and return what it wrote; raise 500, 503 or 504."""
     try:
-        # Two may run at once; a third gets 503 (see the room Scripts). While one runs,
-        # the server has one thread more for other requests (see Slow work).
-        with script_slots, spare_thread:
+        # Two may run at once; a third gets 503 (see the rooms Slow work and Scripts).
+        with script_slots:
             result = run_script(SCRIPT, SCRIPT_TIMEOUT)
     except NoPowerShell as problem:
         raise ApiError(503, str(problem)) from None
@@ -975,9 +982,8 @@ def read_film():
     sent = {}
     for name, value in read_fields(JSON, FORM).items():
         # Name is taken like name, so that what GET shows can be sent back.
-        if name.lower() in FILM:
-            name = name.lower()
-        sent[name] = value
+        is_known = name.lower() in FILM
+        sent[name.lower() if is_known else name] = value
     # A form has nothing but text.
     if sent_type() == FORM and re.fullmatch('[0-9]{4}', sent.get('year', '')):
         sent['year'] = int(sent['year'])
@@ -1119,11 +1125,12 @@ api_keys = Collection('api_keys')  # hashes of keys by their owners' names
 def api_key():
     """Return the owner of the API key in the header api-key; raise 401 or 429."""
     sent = get_header('api-key')
-    owner = sent.rpartition('.')[0]  # a key is NAME.RANDOM, and NAME may have dots
-    # compare_digest() takes as long for a near miss as for any other.
-    if sent and secrets.compare_digest(hash_key(sent), api_keys.get(owner, '')):
-        return owner
     if sent:
+        owner = sent.rpartition('.')[0]  # a key is NAME.RANDOM, and NAME may have dots
+        # compare_digest() takes the same time for every wrong key. With == it would be
+        # longer the more is right, and a key could be guessed letter by letter.
+        if secrets.compare_digest(hash_key(sent), api_keys.get(owner, '')):
+            return owner
         # The name is not logged: it may be a part of a key that was pasted wrongly.
         count_failed_sign_in('(API key)')
     raise RecordError(
@@ -1134,7 +1141,10 @@ def api_key():
 
 
 def hash_key(key):
-    """Return the hash of an API key, in hex; a fast one, as nobody can guess a key."""
+    """Return the hash of an API key, in hex.
+
+    A fast one is enough, as keys are random: nobody can try them all.
+    """
     return hashlib.sha256(key.encode()).hexdigest()
 
 
@@ -1419,7 +1429,7 @@ def patch_user(cn):
     fields = read_fields(JSON)
     is_own_password = cn == request['REMOTE_USER'] and set(fields) == {'password'}
     auth = bearer if is_own_password else admin
-    auth()  # before the password is hashed; change_user() asks again after it
+    auth()  # now, before a password is hashed; change_user() asks again after that
     return change_user(cn, fields, auth)
 
 
@@ -1637,7 +1647,11 @@ OFFSET = matching('0|[1-9][0-9]{0,8}', 'a whole number from 0 to 999999999')
 
 
 class Query(NamedTuple):
-    """What a client asks of a list."""
+    """What a client asks of a list.
+
+    /films?Year=2018&sort=-Name&limit=10 is Query(limit=10, offset=0, sort=['-Name'],
+    text='', wanted={'Year': 2018}, for_links={'Year': '2018', 'sort': '-Name'}).
+    """
 
     limit: int
     offset: int
@@ -1650,7 +1664,8 @@ class Query(NamedTuple):
 def list_page(collection, rules, show=None):
     """Return the pairs of key and item, as shown, that the query asks for; raise 400.
 
-    rules are those of the fields, and show(key, item) returns an item as it is shown.
+    rules are those of the fields. show(key, item) returns an item as the client sees
+    it; without it, items are shown as they are stored.
     Sets X-Total-Count, and Link (RFC 8288), which says where the other pages are. The
     route must return a dict or a text: an HTTPResponse would replace these headers.
     """
@@ -1734,8 +1749,7 @@ def read_parameter(name, text, rule):
 
     Raise 400 if the rule allows none of these.
     """
-    # Try the text, then a number, then true or false. A rule for texts takes "12"; one
-    # for numbers refuses it, and takes 12.
+    # "12" may be the text '12', or the number 12 or 12.0: the rule decides.
     values = [text]
     if re.fullmatch(WHOLE_NUMBER, text):
         values.append(int(text))
@@ -1796,26 +1810,18 @@ def has_text(item, text):
     return False
 
 
-def by_field(field):
-    """Return the function that tells sorted() what to sort a pair by."""
-
-    def sort_value(pair):
-        _, item = pair
-        value = item.get(field)
-        # sorted() compares these pairs. False is less than True, so items without a
-        # value come first, and None is never compared with a value.
-        return (value is not None, value)
-
-    return sort_value
-
-
 def sort_pairs(pairs, sort):
     """Return the pairs in this order; a missing value is less than any other."""
     # The last field first: sorted() leaves equal items in the order that they have, so
     # the first field, sorted last, decides.
     for name in reversed(sort):
-        sort_by = by_field(name.removeprefix('-'))
-        pairs = sorted(pairs, key=sort_by, reverse=name.startswith('-'))
+        field = name.removeprefix('-')
+        is_downwards = name.startswith('-')
+        missing = [pair for pair in pairs if pair[1].get(field) is None]
+        present = [pair for pair in pairs if pair[1].get(field) is not None]
+        # pair[1] is the item, and pair[0] its key.
+        present.sort(key=lambda pair: pair[1][field], reverse=is_downwards)
+        pairs = present + missing if is_downwards else missing + present
     return pairs
 
 
@@ -1853,7 +1859,7 @@ class Event(NamedTuple):
 
 # The newest are at the end. If it is full, the oldest is dropped.
 events = deque(maxlen=10_000)
-# An RLock, which a thread that holds it can take once more.
+# An RLock, because a thread that holds it may take it again.
 events_lock = threading.RLock()
 
 
@@ -1902,9 +1908,9 @@ def refuse_above(limit, kind, name=None):
             times.append(event.time)
     if len(times) < limit:
         return
-    # Of the newest ones, as many as the limit, the oldest has to become a minute old.
-    newest = times[-limit:]
-    seconds = math.ceil(newest[0] + 60 - now)
+    # With a limit of 10: once the tenth newest is a minute old, only nine are left.
+    decisive = times[-limit]
+    seconds = math.ceil(decisive + 60 - now)
     message = f'Too many {kind}: please try again in {seconds} seconds'
     raise ApiError(429, message, {'Retry-After': str(seconds)})
 
@@ -1917,38 +1923,26 @@ def count_event(kind, name):
 # --- Slow work ------------------------------------------------------------------------
 
 
-class SpareThread:
-    """Gives the server one more thread while slow work runs in "with spare_thread:".
+# Waitress answers requests in one thread. Work that waits, for a script or a hash,
+# would keep that thread, and all other requests would have to wait as well. So while
+# such work runs, the server has one thread more.
 
-    Waitress answers requests in one thread. Slow work waits for a script or a hash, and
-    if it kept that thread, all other requests would have to wait as well. Under another
-    server this does nothing.
-    """
+servers = []  # waitress's server, once it has started
+on_start.append(servers.append)
+threads_lock = threading.Lock()
 
-    def __init__(self):
-        self.lock = threading.Lock()
-        self.number = 0
 
-    # "with" calls __enter__ at its start, and __exit__ at its end, also after an error.
-
-    def __enter__(self):
-        self.change_number(1)
-
-    def __exit__(self, *exception):
-        self.change_number(-1)
-
-    def change_number(self, change):
-        """Change how many "with" blocks run, and the server's threads with them."""
-        with self.lock:
-            self.number += change
-            threads = server_options['threads'] + self.number
-            for server in servers:  # none in the tests, and under another server
-                # Waitress starts threads, or lets some end after their request.
-                server.task_dispatcher.set_thread_count(threads)
+def change_threads(change):
+    """Give the server so many threads more, or less if the number is negative."""
+    with threads_lock:
+        server_options['threads'] += change
+        for server in servers:
+            # Waitress starts threads, or lets some end after their request.
+            server.task_dispatcher.set_thread_count(server_options['threads'])
 
 
 class Slots:
-    """A number of slots for work that takes long: "with slots:" takes one.
+    """A number of slots for slow work: "with slots:" takes one while the work runs.
 
     If none is free, it raises 503 with Retry-After, in seconds.
     """
@@ -1958,17 +1952,18 @@ class Slots:
         self.what = what
         self.retry_after = retry_after
 
+    # "with" calls __enter__ at its start, and __exit__ at its end, also after an error.
+
     def __enter__(self):
-        if self.free.acquire(blocking=False):
-            return
-        headers = {'Retry-After': str(self.retry_after)}
-        raise ApiError(503, f'Too many {self.what} at once: please try later', headers)
+        if not self.free.acquire(blocking=False):
+            message = f'Too many {self.what} at once: please try later'
+            raise ApiError(503, message, {'Retry-After': str(self.retry_after)})
+        change_threads(1)
 
     def __exit__(self, *exception):
+        change_threads(-1)
         self.free.release()
 
-
-spare_thread = SpareThread()
 
 # --- Scripts --------------------------------------------------------------------------
 
@@ -2109,12 +2104,18 @@ def kill_group(process):
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    # If we are process 1, as in a container, what the script left becomes our child, to
-    # be collected. waitpid(-N, 0) collects one process of group N; all are dead, so it
-    # does not wait. It raises ChildProcessError if none is left.
-    with suppress(ChildProcessError):
+    collect_group(process.pid)
+
+
+def collect_group(group):
+    """Wait for the processes of a killed group that have become our own children.
+
+    They do if this is process 1, as in a container: otherwise they would stay in its
+    list of processes for ever.
+    """
+    with suppress(ChildProcessError):  # raised once none is left
         while True:
-            os.waitpid(-process.pid, 0)
+            os.waitpid(-group, 0)  # with a minus sign, the number is a group's
 
 
 # --- Passwords ------------------------------------------------------------------------
@@ -2129,7 +2130,7 @@ hash_slots = Slots(100, 'passwords', retry_after=10)
 
 def hash_password(password, salt):
     """Return the hash of a password, in hex; raise 503 if too many are waiting."""
-    with hash_slots, spare_thread:
+    with hash_slots:
         hashing = hash_threads.submit(scrypt, password, salt)
         return hashing.result()  # waits until it is done
 
@@ -2137,8 +2138,8 @@ def hash_password(password, salt):
 def scrypt(password, salt):
     """Return the scrypt hash (RFC 7914) of a password, in hex, after about 0.2 s."""
     if stopping.is_set():
-        # The service stopped while this waited in the queue. result() raises this error
-        # in the thread that waits for it.
+        # The service stops, so do not hash what still waits in the queue. This error
+        # comes out of hashing.result().
         raise ApiError(503, 'The service is stopping', {'Retry-After': '5'})
     return hashlib.scrypt(password.encode(), salt=salt.encode(), **SCRYPT).hex()
 
@@ -2157,9 +2158,10 @@ password_checks.append(has_password)
 
 # --- SSH keys -------------------------------------------------------------------------
 
-# An SSH public key is a line of TYPE BASE64 COMMENT. Decoded, BASE64 is a row of parts
-# (RFC 4253, 6.6): the type again, and then those below. 'nistp256' is a part with this
-# very text, 32 a part of 32 bytes, None a part of any length.
+# An SSH public key is a line such as "ssh-ed25519 AAAAC3Nz... alice@laptop": the type,
+# the key in base64, and a comment. The key is a row of parts (RFC 4253, 6.6). The first
+# is the type once more; the others are listed here for each type: 32 is for any 32
+# bytes, None for any number of bytes, and 'nistp256' for this very text.
 KEY_TYPES = {
     'ssh-ed25519': [32],
     'ssh-rsa': [None, None],
@@ -2295,22 +2297,24 @@ for origin in CORS_ORIGIN:
         )
 
 
-def find_own_hosts():
-    """Return the names that the header Host may have; [] allows all."""
-    if not ONLY_THIS_MACHINE:
-        return []
-    names = ['localhost', '127.0.0.1', '[::1]']
-    return names if HOST in names else [*names, HOST]
+own_hosts = []  # the names that the header Host may have; if empty, it may have any
 
 
-own_hosts = find_own_hosts()
+def find_own_hosts(server):
+    """Fill own_hosts, if no other machine can reach the service."""
+    if ONLY_THIS_MACHINE:
+        own_hosts.extend(['localhost', '127.0.0.1', '[::1]'])
+        if HOST not in own_hosts:
+            own_hosts.append(HOST)
+
+
+on_start.append(find_own_hosts)
 
 
 @app.hook('before_request')
 def refuse_foreign_change():
     """Raise 403 if a page of another origin wants to change something."""
-    # Not under gunicorn and others, where "servers" is empty: they do not use HOST.
-    if own_hosts and servers:
+    if own_hosts:
         refuse_foreign_host()
     if request.method not in SAFE_METHODS:
         refuse_foreign_page()
@@ -2375,13 +2379,13 @@ def allow_origin():
 
 # --- Database -------------------------------------------------------------------------
 
-# sql is SQLAlchemy, which is imported below if there is a DATABASE_URL. Without one,
-# nothing calls the functions of this room.
+# Without a DATABASE_URL nothing calls what is in this room, and SQLAlchemy need not be
+# installed.
 
 # To change something, Table.writing() goes through five things:
 #
-#     spare_thread       answers other requests, as all of this may have to wait
-#     Turn               one thread of this process at a time; the others wait here
+#     slots              at most a hundred at a time, as all of them may have to wait
+#     take_turn          one thread of this process at a time; the others wait here
 #     database_errors    makes 503 of "the database is away or locked"
 #     transaction        stores all changes at its end, or none
 #     Rows               the items, locked against other processes: in PostgreSQL by a
@@ -2389,11 +2393,17 @@ def allow_origin():
 #
 # To read, Table.reading() needs database_errors and transaction alone.
 
+if DATABASE_URL:
+    try:
+        import sqlalchemy as sql
+    except ImportError as problem:
+        sys.exit(f'{problem}: please run: pip install sqlalchemy "psycopg[binary]"')
+
 # How long to wait for a lock, in milliseconds. Writers wait for each other. Readers
 # wait only while somebody alters a table. That takes long, so they give up at once.
 WRITE_PATIENCE = 1000
 READ_PATIENCE = 2
-SQLITE_MISTAKE = 1  # SQLite's code for an error in the SQL
+TURN_PATIENCE = 1.8  # seconds to wait for the other threads of this process
 
 POSTGRESQL_OPTIONS = {
     'connect_timeout': 3,  # seconds
@@ -2445,24 +2455,25 @@ def is_host_clean(url):
 
 
 if DATABASE_URL:
-    try:
-        import sqlalchemy as sql
-
-        engine = make_engine(DATABASE_URL)
-    except ImportError as problem:
-        sys.exit(f'{problem}: please run: pip install sqlalchemy "psycopg[binary]"')
+    engine = make_engine(DATABASE_URL)
     IS_SQLITE = engine.dialect.name == 'sqlite'
     metadata = sql.MetaData()
-    # SQLite numbers rows by itself if the type is INTEGER, which has 64 bits there.
-    long_number = sql.BigInteger().with_variant(sql.Integer, 'sqlite')
+    # 64 bits in both. SQLite numbers rows by itself only if their type is INTEGER.
+    LONG_NUMBER = sql.Integer if IS_SQLITE else sql.BigInteger
     # The lock of each collection, how many items it has, and the last number it gave.
     locks = sql.Table(
         'locks',
         metadata,
         sql.Column('name', sql.String(64), primary_key=True),
-        sql.Column('size', long_number, nullable=False),
-        sql.Column('last_number', long_number, nullable=False),
+        sql.Column('size', LONG_NUMBER, nullable=False),
+        sql.Column('last_number', LONG_NUMBER, nullable=False),
     )
+    # Errors that mean that the database is locked or full, that the connection broke,
+    # or that something in it is damaged (PEP 249). SQLAlchemy has errors of the same
+    # names, which hold those of the driver, sqlite3 or psycopg.
+    AWAY = [sql.exc.TimeoutError]  # no connection was free
+    for module in [sql.exc, engine.dialect.dbapi]:
+        AWAY += [module.OperationalError, module.InterfaceError, module.InternalError]
 
 
 @contextmanager
@@ -2487,30 +2498,19 @@ def transaction(patience):
 def database_errors():
     """Turn an error of a database that can't be used now into 503."""
     try:
-        yield
-    except (sql.exc.SQLAlchemyError, engine.dialect.dbapi.Error) as problem:
-        if not is_away(problem):
+        yield  # an error inside "with database_errors():" comes out here
+    except tuple(AWAY) as problem:
+        if is_our_mistake(problem):
             raise
         log.warning('Database: %a', reason(problem))
         message = 'The database is away or locked: please try later'
         raise ApiError(503, message, {'Retry-After': '1'}) from None
 
 
-def is_away(problem):
-    """Return True if the database is the problem, and False if our SQL is wrong.
-
-    problem is SQLAlchemy's error, with the driver's in orig, or the driver's itself.
-    """
-    if isinstance(problem, sql.exc.TimeoutError):
-        return True  # no connection was free
-    error = driver_error(problem)
-    if getattr(error, 'sqlite_errorcode', None) == SQLITE_MISTAKE:
-        return False  # although SQLite calls it an OperationalError
-    # PEP 249: with these three, the database is the problem. It is locked or full, the
-    # connection broke, or something in it is damaged.
-    driver = engine.dialect.dbapi  # the module sqlite3 or psycopg
-    away = (driver.OperationalError, driver.InterfaceError, driver.InternalError)
-    return isinstance(error, away)
+def is_our_mistake(problem):
+    """Tell whether our SQL is wrong, which SQLite calls an OperationalError too."""
+    code = getattr(driver_error(problem), 'sqlite_errorcode', None)
+    return code == 1  # SQLITE_ERROR
 
 
 def driver_error(problem):
@@ -2523,29 +2523,19 @@ def reason(problem):
     return str(driver_error(problem)).partition('\n')[0]
 
 
-class Turn:
-    """Lets one thread of this process at a time change a table: "with turn:".
-
-    A hundred may wait, for 1.8 seconds; then they get 503.
-    """
-
-    def __init__(self, name):
-        self.lock = threading.Lock()
-        self.name = name
-        self.slots = Slots(100, f'changes of {name}', retry_after=1)
-
-    def __enter__(self):
-        with self.slots:
-            is_mine = self.lock.acquire(timeout=1.8)
-        if not is_mine:
-            message = f'Changing {self.name} takes long: please try later'
-            raise ApiError(503, message, {'Retry-After': '1'})
-
-    def __exit__(self, *exception):
-        self.lock.release()
+@contextmanager
+def take_turn(lock, name):
+    """Hold a lock, for which this waits TURN_PATIENCE at most; raise 503."""
+    if not lock.acquire(timeout=TURN_PATIENCE):
+        message = f'Changing {name} takes long: please try later'
+        raise ApiError(503, message, {'Retry-After': '1'})
+    try:
+        yield
+    finally:
+        lock.release()
 
 
-sqlite_turn = Turn('anything')  # as SQLite lets only one write at a time
+sqlite_lock = threading.Lock()  # for all tables, as SQLite lets one write at a time
 
 
 class Table:
@@ -2563,14 +2553,15 @@ class Table:
         self.rows = sql.Table(
             name,
             metadata,
-            sql.Column('number', long_number, primary_key=True),  # for the order
+            sql.Column('number', LONG_NUMBER, primary_key=True),  # for the order
             sql.Column('key', sql.Text, unique=True, nullable=False),
             sql.Column('item', sql.Text, nullable=False),
         )
         self.find = sql.select(self.rows.c.item).where(
             self.rows.c.key == sql.bindparam('wanted')
         )
-        self.turn = sqlite_turn if IS_SQLITE else Turn(name)
+        self.slots = Slots(100, f'changes of {name}', retry_after=1)
+        self.lock = sqlite_lock if IS_SQLITE else threading.Lock()
 
     def __getitem__(self, key):
         if IS_SQLITE:
@@ -2601,8 +2592,8 @@ class Table:
     def writing(self):
         """Give the rows to one thread at a time, over all processes; raise 503."""
         with (
-            spare_thread,
-            self.turn,
+            self.slots,
+            take_turn(self.lock, self.name),
             database_errors(),
             transaction(WRITE_PATIENCE) as connection,
         ):
@@ -2632,9 +2623,10 @@ class Table:
 class Rows(MutableMapping):
     """The items of a table within one transaction, which alone may change them.
 
-    The table "locks" has a row for each collection: FOR UPDATE locks it, so all others,
-    in other processes too, wait until the transaction ends. The row has the number of
-    items, because counting a million takes long, and the last number that was given.
+    The table "locks" has a row for each collection. Who changes a collection locks its
+    row first, and holds it until the transaction ends; all others wait, in other
+    processes too. The row has the number of items, because counting a million takes
+    long, and the last number that was given.
     """
 
     def __init__(self, table, connection):
@@ -2642,7 +2634,8 @@ class Rows(MutableMapping):
         self.rows = table.rows
         self.connection = connection
         mine = sql.select(locks).where(locks.c.name == table.name)
-        # SQLAlchemy leaves FOR UPDATE out for SQLite, which is locked already.
+        # SELECT ... FOR UPDATE locks the row. For SQLite, which is locked as a whole by
+        # now, SQLAlchemy leaves FOR UPDATE out.
         lock = connection.execute(mine.with_for_update()).one()
         self.size = lock.size
         self.last_number = lock.last_number
@@ -2760,7 +2753,7 @@ log_lines = deque(maxlen=100_000)  # until write_log() writes them
 def log_requests(wsgi_app):
     """Return a WSGI application that calls this one, and logs each request.
 
-    A line is as in the Common Log Format, with the milliseconds that it took behind it.
+    A line is in the Common Log Format, with the milliseconds that it took at its end.
     """
 
     def answer_and_log(environ, start_response):
@@ -2863,9 +2856,9 @@ class Task(WSGITask):
 
     def set_close_on_finish(self):
         """Have the connection closed after this answer, if that is needed."""
-        # Waitress calls this if an answer has no length, so that closing shows its end.
-        # One without a body ends with its headers: leave the connection open, unless
-        # the client wants it closed.
+        # Waitress calls this if an answer has no Content-Length, as the client sees the
+        # end of its body only when the connection closes. But without a body there is
+        # nothing to wait for: leave it open, unless the client wants it closed.
         asked = self.request.headers.get('CONNECTION', '').lower()
         client_wants_it = self.version == '1.0' or asked == 'close'
         if self.has_body or client_wants_it:
@@ -2890,28 +2883,20 @@ def drop_clients_that_never_read(server):
         server.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, timeout)
 
 
-def file_limit():
-    """Return how many files the system lets the process open, at most 4,096."""
+def raise_file_limit():
+    """Let the process open up to 4,096 files; return how many it may open now."""
     if resource is None:
         return 4096
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if most == resource.RLIM_INFINITY:  # a number below 0 on Linux
-        return 4096
-    return min(most, 4096)
-
-
-def raise_file_limit(server):
-    """Let the process open as many files as file_limit() says."""
-    if resource is None:
-        return
     files, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if files != resource.RLIM_INFINITY and files < file_limit():
-        resource.setrlimit(resource.RLIMIT_NOFILE, (file_limit(), most))
+    wanted = 4096 if most == resource.RLIM_INFINITY else min(most, 4096)
+    if files < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+    return wanted
 
 
-on_start += [use_channel, drop_clients_that_never_read, raise_file_limit]
+on_start += [use_channel, drop_clients_that_never_read]
 server_options.update(
-    connection_limit=file_limit() // 3,  # as each may have three files open
+    connection_limit=raise_file_limit() // 3,  # as each may have three files open
     asyncore_use_poll=hasattr(select, 'poll'),  # as select() can watch only 1,024 files
     channel_timeout=30,  # seconds until a silent client is sent away
     cleanup_interval=5,  # seconds from one look for silent clients to the next
@@ -2919,11 +2904,12 @@ server_options.update(
     max_request_body_size=1024 * 1024,  # above MAX_BODY, for which we answer in JSON
     inbuf_overflow=16 * 1024,  # bytes of a body that are kept in memory
     send_bytes=65536,  # so that head and body of an answer are sent together
-    # If more bytes than this wait to be sent to a client, its thread waits too: clients
-    # that send many requests and read no answer could stop all. But waitress reads
-    # recv_bytes of requests at a time, and their answers stay far below 64 MiB.
-    outbuf_high_watermark=64 * 1024 * 1024,
+    # Waitress takes so many bytes of requests from a client, and takes more once these
+    # are answered. Their answers wait in memory until the client reads them. Only if
+    # there were more than the second number would the thread wait for the client, and
+    # a few clients that never read could stop the service.
     recv_bytes=1024,
+    outbuf_high_watermark=64 * 1024 * 1024,
 )
 
 # --- Server ---------------------------------------------------------------------------
@@ -2948,7 +2934,6 @@ def main():
     server = waitress.create_server(wsgi_app, sockets=[listen()], **server_options)
     for prepare in on_start:
         prepare(server)
-    servers.append(server)
     for name in ['SIGINT', 'SIGTERM', 'SIGHUP']:
         if hasattr(signal, name):  # Windows has no SIGHUP
             signal.signal(getattr(signal, name), stop)
@@ -3010,12 +2995,16 @@ def finish(server):
     server.accepting = False
     deadline = time.monotonic() + 5
     while time.monotonic() < deadline:
-        # Connections with requests to answer, or with bytes to send. As a list at once,
-        # because the server's thread changes the dict.
+        # As a list at once, because the server's thread changes the dict.
         channels = list(server.active_channels.values())
-        if not any(one.requests or one.total_outbufs_len for one in channels):
+        if not any(is_busy(channel) for channel in channels):
             return
         time.sleep(0.05)
+
+
+def is_busy(channel):
+    """Tell whether a connection has requests to answer, or bytes to send."""
+    return bool(channel.requests or channel.total_outbufs_len)
 
 
 if __name__ == '__main__':

@@ -5572,7 +5572,7 @@ class Server(Case):
             self.assertLess(time.monotonic() - start, 5)
 
     @needs_signals
-    @needs('file_limit', 'get_swagger')
+    @needs('raise_file_limit', 'get_swagger')
     def test_many_clients_leave_files_for_those_who_came_before(self):
         with service(before='ulimit -n 90') as process, contextlib.ExitStack() as stack:
             address = urlsplit(process.url)
