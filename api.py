@@ -32,7 +32,8 @@
     Passwords     hashes of the passwords of users                    skip at first
     SSH keys      what a public key must look like                    skip at first
     Files         sends a file, or 304 if the client has it           skip at first
-    Browsers      what pages of other origins may do                  skip at first
+    Browsers      keeps pages of other sites from changing things     skip at first
+    CORS          lets pages of other sites in                        skip at first
     Database      SQLite or PostgreSQL in place of dicts              skip at first
     Access log    a line for each request                             skip at first
     Proxy         a server in front of this one                       skip at first
@@ -41,7 +42,7 @@
 
 New here? Look at Films or Courses first: they show what the rooms above them are for.
 "python .ci/cut.py Films > films.py" writes a file with this room and what it needs. Or
-copy this file, and delete the rooms marked "copy" that you do not need; Database,
+copy this file, and delete the rooms marked "copy" that you do not need; CORS, Database,
 Access log, Proxy and Connections can go as well. Put a room of your own after Courses:
 Database makes tables only for the collections above it.
 
@@ -156,9 +157,6 @@ API_USERNAME = setting('API_USERNAME', 'admin')
 API_PASSWORD = setting('API_PASSWORD', DEMO_PASSWORD)
 RATE_LIMIT = number_setting('RATE_LIMIT', 10, 0, 1000)
 TRUSTED_PROXY = setting('TRUSTED_PROXY')
-IS_LOOPBACK = re.fullmatch(r'localhost|::1|127\.[0-9.]+', HOST) is not None
-# True if no other machine can reach the service.
-ONLY_THIS_MACHINE = IS_LOOPBACK and not TRUSTED_PROXY
 MAX_ITEMS = number_setting('MAX_ITEMS', 10_000, 1, 1_000_000_000)
 CORS_ORIGIN = setting('CORS_ORIGIN').split()
 DATABASE_URL = setting('DATABASE_URL')
@@ -192,6 +190,13 @@ housekeeping = []
 
 log = logging.getLogger('api')
 stopping = threading.Event()  # set once the program is to end
+
+
+def only_this_machine():
+    """Tell whether no other machine can reach the service, once all rooms are read."""
+    is_loopback = re.fullmatch(r'localhost|::1|127\.[0-9.]+', HOST) is not None
+    return is_loopback and 'trusted_proxy' not in server_options
+
 
 # --- Requests -------------------------------------------------------------------------
 
@@ -648,10 +653,17 @@ if len(SECRET_KEY.encode()) < 32:
         'SECRET_KEY must have at least 32 bytes; this makes one: '
         'python -c "import secrets; print(secrets.token_hex())"'
     )
-if API_PASSWORD == DEMO_PASSWORD and not ONLY_THIS_MACHINE:
-    start_lines.append(
-        'WARNING: other machines may reach this; set API_PASSWORD to a secret one.'
-    )
+
+
+def warn_of_demo_password(server):
+    """Add a line to the start if others may reach the service, and know a password."""
+    if API_PASSWORD == DEMO_PASSWORD and not only_this_machine():
+        start_lines.append(
+            'WARNING: other machines may reach this; set API_PASSWORD to a secret one.'
+        )
+
+
+on_start.append(warn_of_demo_password)
 
 
 class AuthPlugin:
@@ -2280,29 +2292,15 @@ def read_etags(header):
 # --- Browsers -------------------------------------------------------------------------
 
 SAFE_METHODS = ['GET', 'HEAD', 'OPTIONS']
-# A name or an IPv4 address, or an IPv6 address in brackets.
-ORIGIN = r'https?://[a-z0-9.-]+(:[0-9]+)?|https?://\[[a-f0-9:.]+\](:[0-9]+)?'
-CORS = {
-    'Access-Control-Allow-Headers': 'Authorization, Content-Type, api-key',
-    'Access-Control-Allow-Methods': 'GET, HEAD, POST, PUT, PATCH, DELETE',
-    'Access-Control-Expose-Headers': 'Link, Location, Retry-After, X-Total-Count',
-    'Access-Control-Max-Age': '600',  # seconds for which a browser need not ask again
-}
-
-for origin in CORS_ORIGIN:
-    if not re.fullmatch(ORIGIN, origin):
-        sys.exit(
-            'CORS_ORIGIN must be origins as in https://app.example.com, with spaces '
-            f'between and without a slash at the end, and not {origin!r}'
-        )
-
-
+# Other origins, as in https://app.example.com, whose pages may call the service. The
+# room CORS adds some.
+page_origins = []
 own_hosts = []  # the names that the header Host may have; if empty, it may have any
 
 
 def find_own_hosts(server):
     """Fill own_hosts, if no other machine can reach the service."""
-    if ONLY_THIS_MACHINE:
+    if only_this_machine():
         own_hosts.extend(['localhost', '127.0.0.1', '[::1]'])
         if HOST not in own_hosts:
             own_hosts.append(HOST)
@@ -2337,7 +2335,7 @@ def refuse_foreign_host():
 
 
 def refuse_foreign_page():
-    """Raise 403 if a page of another origin sent the request.
+    """Raise 403 if a page of another origin sent the request, but for page_origins.
 
     Any page on the web can make a browser send a form here, even to 127.0.0.1.
     """
@@ -2348,9 +2346,9 @@ def refuse_foreign_page():
 
 
 def is_foreign_page():
-    """Tell whether the request is from a page that is not ours nor of CORS_ORIGIN."""
+    """Tell whether the request is from a page that is not ours nor of page_origins."""
     origin = get_header('Origin')
-    if origin in CORS_ORIGIN:
+    if origin in page_origins:
         return False
     # Browsers send this over HTTPS, and to their own machine: "same-origin" is our own
     # page, and "none" an address that the user typed in.
@@ -2363,15 +2361,36 @@ def is_foreign_page():
     return False  # neither header: no page sent it
 
 
+# --- CORS -----------------------------------------------------------------------------
+
+# A name or an IPv4 address, or an IPv6 address in brackets.
+ORIGIN = r'https?://[a-z0-9.-]+(:[0-9]+)?|https?://\[[a-f0-9:.]+\](:[0-9]+)?'
+CORS = {
+    'Access-Control-Allow-Headers': 'Authorization, Content-Type, api-key',
+    'Access-Control-Allow-Methods': 'GET, HEAD, POST, PUT, PATCH, DELETE',
+    'Access-Control-Expose-Headers': 'Link, Location, Retry-After, X-Total-Count',
+    'Access-Control-Max-Age': '600',  # seconds for which a browser need not ask again
+}
+
+for origin in CORS_ORIGIN:
+    if not re.fullmatch(ORIGIN, origin):
+        sys.exit(
+            'CORS_ORIGIN must be origins as in https://app.example.com, with spaces '
+            f'between and without a slash at the end, and not {origin!r}'
+        )
+
+page_origins += CORS_ORIGIN
+
+
 @app.hook('after_request')
 def allow_origin():
-    """Let the pages of CORS_ORIGIN read the answer (Fetch standard, CORS protocol)."""
-    if not CORS_ORIGIN:
+    """Let the pages of page_origins read the answer (Fetch standard, CORS protocol)."""
+    if not page_origins:
         return
     # Without this, a cache may give one page the answer for another.
     response.add_header('Vary', 'Origin')
     origin = get_header('Origin')
-    if origin in CORS_ORIGIN:
+    if origin in page_origins:
         response.set_header('Access-Control-Allow-Origin', origin)
         for name, value in CORS.items():
             response.set_header(name, value)

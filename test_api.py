@@ -2686,7 +2686,7 @@ class Browsers(Case):
 
     def setUp(self):
         super().setUp()
-        self.patch(CORS_ORIGIN=['https://a.example', 'http://b:80'])
+        self.patch(page_origins=['https://a.example', 'http://b:80'])
 
     def test_prefix_of_a_trusted_proxy_stands_before_paths(self):
         prefix = {'X-Forwarded-Prefix': '/myapp'}
@@ -2788,7 +2788,7 @@ class Browsers(Case):
 
     def test_answers_vary_by_origin_where_one_is_named(self):
         self.assertEqual(self.app.get('/films').headers['Vary'], 'Origin')
-        self.patch(CORS_ORIGIN=[])
+        self.patch(page_origins=[])
         answer = self.app.get('/films', headers={'Origin': 'https://a.example'})
         self.assertNotIn('Vary', answer.headers)
         self.assertEqual(self.cors(answer), [])

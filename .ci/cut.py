@@ -35,6 +35,8 @@ LISTS = 'Lists'
 KEEP = {
     LISTS: 'answer lists in pages, sorted and searched',
     DATABASE: 'keep the data in SQLite or PostgreSQL',
+    'CORS': 'let pages of other origins in',
+    'Proxy': 'stand behind a proxy, such as nginx',
     'Access log': 'log each request',
     'Connections': 'withstand clients that are hostile, or thousands',
 }
