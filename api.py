@@ -34,7 +34,8 @@
     Files         sends a file, or 304 if the client has it           skip at first
     Browsers      keeps pages of other sites from changing things     skip at first
     CORS          lets pages of other sites in                        skip at first
-    Database      SQLite or PostgreSQL in place of dicts              skip at first
+    SQL           transactions in SQLite or PostgreSQL, and errors    skip at first
+    Database      keeps the collections there, in place of dicts      skip at first
     Access log    a line for each request                             skip at first
     Proxy         a server in front of this one                       skip at first
     Connections   clients that are slow, silent or many               skip at first
@@ -42,9 +43,9 @@
 
 New here? Look at Films or Courses first: they show what the rooms above them are for.
 "python .ci/cut.py Films > films.py" writes a file with this room and what it needs. Or
-copy this file, and delete the rooms marked "copy" that you do not need; CORS, Database,
-Access log, Proxy and Connections can go as well. Put a room of your own after Courses:
-Database makes tables only for the collections above it.
+copy this file, and delete the rooms marked "copy" that you do not need; CORS, SQL with
+Database, Access log, Proxy and Connections can go as well. Put a room of your own after
+Courses: Database makes tables only for the collections above it.
 
 The environment may set:
 
@@ -203,7 +204,7 @@ def only_this_machine():
 JSON = 'application/json'
 FORM = 'application/x-www-form-urlencoded'
 MAX_BODY = 100 * 1024  # bytes
-MAX_DEPTH = 100  # lists and objects in each other
+MAX_DEPTH = 100  # how deep lists and objects may be nested
 
 
 class ApiError(HTTPResponse):
@@ -230,7 +231,13 @@ class Api(bottle.Bottle):
     def default_error_handler(self, error):
         """Return the body of an error of Bottle's; set the headers that go with it."""
         if error.status_code == 405:
-            complete_methods(error.headers['Allow'])
+            methods = all_methods(error.headers['Allow'].split(','))
+            response.set_header('Allow', ','.join(methods))
+            if request.method == 'OPTIONS':
+                # Browsers send it before a page of another origin may call (CORS
+                # preflight), and no route takes it.
+                response.status = 204
+                return ''
         if error.status_code == 500:
             # After a crash Bottle drops all headers. Call the hooks below again, which
             # set those that each answer has.
@@ -239,18 +246,11 @@ class Api(bottle.Bottle):
         return json.dumps({'message': error.body})
 
 
-def complete_methods(allowed):
-    """Add HEAD and OPTIONS to the methods of a path; answer OPTIONS with 204.
-
-    Bottle refuses OPTIONS with 405, as no route takes it. Browsers send it before a
-    page of another origin may call (CORS preflight).
-    """
-    methods = allowed.split(',')
+def all_methods(methods):
+    """Return the methods of a path's routes, and those that need no route."""
     if 'GET' in methods:
-        methods.append('HEAD')  # which Bottle answers as it does GET
-    response.set_header('Allow', ','.join([*methods, 'OPTIONS']))
-    if request.method == 'OPTIONS':
-        response.status = 204  # Bottle leaves out the body of such an answer
+        methods = [*methods, 'HEAD']  # which Bottle answers as it does GET
+    return [*methods, 'OPTIONS']
 
 
 app = Api()
@@ -500,7 +500,7 @@ class Memory(UserDict):
             yield self  # the lines inside "with memory.writing() as items:" run here
 
     def next_number(self):
-        """Return the next number, and none twice. To be called inside writing()."""
+        """Return a number that it never returned before. Call it inside writing()."""
         self.last_number += 1
         return self.last_number
 
@@ -519,7 +519,8 @@ class Collection(MutableMapping):
 
     Use it like a dict: MutableMapping adds get() and the like, which call the methods
     here. A method that reads and then writes holds the lock for both. An item is what
-    JSON can hold. One that you have read does not change: others store a new one.
+    JSON can hold. Do not change one that you have read: put() or change() stores a new
+    one.
     """
 
     def __init__(self, name, items=()):
@@ -589,8 +590,10 @@ class Collection(MutableMapping):
         return item
 
     def pop(self, key, *default):
-        """Remove and return an item, or return default; without one raise KeyError."""
-        # The * is there because a default need not be given, as in pop() of a dict.
+        """Remove an item and return it.
+
+        If there is none, return default, or raise KeyError if no default was given.
+        """
         with self.storage.writing() as items:
             return items.pop(key, *default)
 
@@ -639,7 +642,7 @@ DEMO = {
     'password_version': fingerprint.hexdigest(),
 }
 SIGN_IN = {'username': text_of(1, 1000), 'password': text_of(1, 1000)}
-# What OAuth clients send as well; it is not looked at.
+# OAuth clients send these as well; they are not looked at.
 OAUTH_FIELDS = ['grant_type', 'scope', 'client_id', 'client_secret']
 
 # Where find_account() looks: dicts of accounts by name. The room Users adds its own.
@@ -687,7 +690,8 @@ class AuthPlugin:
             return callback
         find_caller = route.config['auth']
 
-        @wraps(callback)  # keeps the name and the docstring of the function
+        # Bottle calls this in place of the route's function. @wraps keeps its name.
+        @wraps(callback)
         def guarded(*args, **kwargs):
             request['REMOTE_USER'] = find_caller()
             return callback(*args, **kwargs)
@@ -708,7 +712,7 @@ app.install(AuthPlugin())
 
 
 def bearer():
-    """Return the name that the bearer token (RFC 6750) is good for; raise 401."""
+    """Return the name of the user whose bearer token (RFC 6750) was sent; raise 401."""
     scheme, _, token = get_header('Authorization').partition(' ')
     token = token.strip()
     if scheme.lower() != 'bearer' or not token:
@@ -765,15 +769,15 @@ def make_token(account):
 @lru_cache(1000)
 def check_signature(token):
     """Return the claims of a token that we signed; raise jwt.InvalidTokenError."""
-    # Only HS256: a token must not choose how it is checked. Without exp, one would be
-    # good for ever.
+    # Only HS256: a token must not choose how it is checked. One without exp would never
+    # expire.
     # iat is not looked at, as another machine's clock may be a little ahead of ours.
     options = {'require': ['exp', 'sub'], 'verify_iat': False}
     return jwt.decode(token, SECRET_KEY, algorithms=['HS256'], options=options)
 
 
 def read_token(token):
-    """Return the name that a token is good for, or None."""
+    """Return the name of the user whose token this is, or None if it is not valid."""
     try:
         claims = check_signature(token)
     except (jwt.InvalidTokenError, RecursionError):  # the latter if nested too deeply
@@ -787,8 +791,10 @@ def read_token(token):
     if version is None:
         # Made by another program that knows SECRET_KEY: for the demo account alone.
         return name if account is DEMO else None
-    # Not equal: the password has changed, or the account is gone or locked ({}).
-    return name if version == account.get('password_version') else None
+    if version != account.get('password_version'):
+        # The password has changed, or the account is gone or locked ({}).
+        return None
+    return name
 
 
 def sign_in(name, password):
@@ -839,8 +845,8 @@ def read_sign_in(make_error=ApiError):
 
 def basic():
     """Return the name of who signs in by HTTP Basic (RFC 7617); raise 401, 429 ..."""
-    # Bottle's request.auth would do too, but without this header it takes any name that
-    # a server in front has set, and no password.
+    # Not Bottle's request.auth: without this header, it returns the name that a server
+    # in front has set, and no password.
     given = bottle.parse_auth(get_header('Authorization'))
     account = None
     if given:
@@ -994,8 +1000,9 @@ def read_film():
     sent = {}
     for name, value in read_fields(JSON, FORM).items():
         # Name is taken like name, so that what GET shows can be sent back.
-        is_known = name.lower() in FILM
-        sent[name.lower() if is_known else name] = value
+        if name.lower() in FILM:
+            name = name.lower()
+        sent[name] = value
     # A form has nothing but text.
     if sent_type() == FORM and re.fullmatch('[0-9]{4}', sent.get('year', '')):
         sent['year'] = int(sent['year'])
@@ -1429,7 +1436,7 @@ def get_user(cn):
 @app.put('/users/<cn>', auth=admin)
 def put_user(cn):
     """Change the fields of a user that are given, as in the tutorial; raise 404."""
-    return change_user(cn, read_fields(JSON), admin)
+    return change_user(cn, read_fields(JSON))
 
 
 @app.patch('/users/<cn>', auth=bearer)
@@ -1439,17 +1446,22 @@ def patch_user(cn):
     Others may change their own password, and nothing else.
     """
     fields = read_fields(JSON)
-    is_own_password = cn == request['REMOTE_USER'] and set(fields) == {'password'}
-    auth = bearer if is_own_password else admin
-    auth()  # now, before a password is hashed; change_user() asks again after that
-    return change_user(cn, fields, auth)
+    check_rights(cn, fields)  # before a password is hashed
+    return change_user(cn, fields)
 
 
-def change_user(cn, fields, auth):
-    """Change the fields of a user; return the user. auth is bearer or admin."""
+def check_rights(cn, fields):
+    """Raise 401 or 403 if the caller may not change these fields of a user."""
+    is_own_password = cn == bearer() and list(fields) == ['password']
+    if not is_own_password:
+        admin()
+
+
+def change_user(cn, fields):
+    """Change the fields of a user; return the user; raise 400, 401, 403 or 404."""
     # The name stays, even if another one was sent.
     changes = {**read_user(fields), 'cn': cn}
-    auth()  # again, as in create_user()
+    check_rights(cn, fields)  # again, as in create_user()
     user = users.change(cn, changes)
     if user is None:
         raise no_user(cn)
@@ -1757,10 +1769,7 @@ def split_query(known):
 
 
 def read_parameter(name, text, rule):
-    """Return a parameter as what its rule wants: a text, a number, true or false.
-
-    Raise 400 if the rule allows none of these.
-    """
+    """Return a parameter as a value of the type that its rule allows; raise 400."""
     # "12" may be the text '12', or the number 12 or 12.0: the rule decides.
     values = [text]
     if re.fullmatch(WHOLE_NUMBER, text):
@@ -1828,13 +1837,23 @@ def sort_pairs(pairs, sort):
     # the first field, sorted last, decides.
     for name in reversed(sort):
         field = name.removeprefix('-')
-        is_downwards = name.startswith('-')
-        missing = [pair for pair in pairs if pair[1].get(field) is None]
-        present = [pair for pair in pairs if pair[1].get(field) is not None]
-        # pair[1] is the item, and pair[0] its key.
-        present.sort(key=lambda pair: pair[1][field], reverse=is_downwards)
-        pairs = present + missing if is_downwards else missing + present
+        pairs = sort_by_field(pairs, field, is_downwards=name.startswith('-'))
     return pairs
+
+
+def sort_by_field(pairs, field, is_downwards):
+    """Return the pairs of key and item in the order of one field of the items."""
+    missing = []
+    present = []
+    for key, item in pairs:
+        if item.get(field) is None:
+            missing.append((key, item))
+        else:
+            present.append((key, item))
+    present.sort(key=lambda pair: pair[1][field], reverse=is_downwards)
+    if is_downwards:
+        return present + missing
+    return missing + present
 
 
 def make_links(query, total):
@@ -1940,8 +1959,15 @@ def count_event(kind, name):
 # such work runs, the server has one thread more.
 
 servers = []  # waitress's server, once it has started
-on_start.append(servers.append)
 threads_lock = threading.Lock()
+
+
+def remember_server(server):
+    """Keep waitress's server, for change_threads()."""
+    servers.append(server)
+
+
+on_start.append(remember_server)
 
 
 def change_threads(change):
@@ -2019,16 +2045,21 @@ def run_script(script, seconds):
         message = 'There is no folder to write to, such as /tmp, or it is full'
         raise ScriptError(message) from None
     with temporary as folder:
-        process = start_script(script, folder)
-        log.info('Script %d started', process.pid)
-        try:
-            output = OutputReader(process.stdout)
-            error = OutputReader(process.stderr)
-            exit_code = wait_for_script(process, seconds)
-        finally:
-            kill_group(process)  # and with it what the script has left running
-        # Only now, as the pipes may stay open until kill_group().
-        return ScriptResult(exit_code, output.text(), error.text())
+        return run_in_folder(script, folder, seconds)
+
+
+def run_in_folder(script, folder, seconds):
+    """Run a script, with a folder for its temporary files; return a ScriptResult."""
+    process = start_script(script, folder)
+    log.info('Script %d started', process.pid)
+    try:
+        output = OutputReader(process.stdout)
+        error = OutputReader(process.stderr)
+        exit_code = wait_for_script(process, seconds)
+    finally:
+        kill_group(process)  # and with it what the script has left running
+    # Not before kill_group(), as what the script has left running may write.
+    return ScriptResult(exit_code, output.text(), error.text())
 
 
 def start_script(script, folder):
@@ -2116,14 +2147,13 @@ def kill_group(process):
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    collect_group(process.pid)
+    collect_zombies(process.pid)
 
 
-def collect_group(group):
-    """Wait for the processes of a killed group that have become our own children.
+def collect_zombies(group):
+    """Collect the killed processes of a group, if they have become our children.
 
-    They do if this is process 1, as in a container: otherwise they would stay in its
-    list of processes for ever.
+    They do if we are process 1, as in a container, and would stay there as zombies.
     """
     with suppress(ChildProcessError):  # raised once none is left
         while True:
@@ -2172,8 +2202,11 @@ password_checks.append(has_password)
 
 # An SSH public key is a line such as "ssh-ed25519 AAAAC3Nz... alice@laptop": the type,
 # the key in base64, and a comment. The key is a row of parts (RFC 4253, 6.6). The first
-# is the type once more; the others are listed here for each type: 32 is for any 32
-# bytes, None for any number of bytes, and 'nistp256' for this very text.
+# part is the type once more. The others are listed here, for each type:
+#
+#     32            any 32 bytes
+#     None          any number of bytes
+#     'nistp256'    this very text
 KEY_TYPES = {
     'ssh-ed25519': [32],
     'ssh-rsa': [None, None],
@@ -2295,7 +2328,9 @@ SAFE_METHODS = ['GET', 'HEAD', 'OPTIONS']
 # Other origins, as in https://app.example.com, whose pages may call the service. The
 # room CORS adds some.
 page_origins = []
-own_hosts = []  # the names that the header Host may have; if empty, it may have any
+# The names that the header Host may have; if empty, it may have any. Filled at the
+# start, because gunicorn and other servers do not listen on HOST.
+own_hosts = []
 
 
 def find_own_hosts(server):
@@ -2346,16 +2381,22 @@ def refuse_foreign_page():
 
 
 def is_foreign_page():
-    """Tell whether the request is from a page that is not ours nor of page_origins."""
+    """Tell whether the request is from a page that is not ours nor of page_origins.
+
+    Browsers say so in one of two headers, which a page can't change:
+
+        Sec-Fetch-Site: same-origin       over HTTPS, and to their own machine: ours
+        Sec-Fetch-Site: none              the user typed in the address: not a page
+        Sec-Fetch-Site: cross-site ...    another site's
+        Origin: http://NAME:PORT          over plain HTTP to another machine: ours if
+                                          it is the same as in Host
+    """
     origin = get_header('Origin')
     if origin in page_origins:
         return False
-    # Browsers send this over HTTPS, and to their own machine: "same-origin" is our own
-    # page, and "none" an address that the user typed in.
     site = get_header('Sec-Fetch-Site')
     if site:
         return site not in ('same-origin', 'none')
-    # Over plain HTTP to another machine, they send only this.
     if origin:
         return origin.partition('//')[2] != get_header('Host')
     return False  # neither header: no page sent it
@@ -2396,21 +2437,10 @@ def allow_origin():
             response.set_header(name, value)
 
 
-# --- Database -------------------------------------------------------------------------
+# --- SQL ------------------------------------------------------------------------------
 
-# Without a DATABASE_URL nothing calls what is in this room, and SQLAlchemy need not be
-# installed.
-
-# To change something, Table.writing() goes through five things:
-#
-#     slots              at most a hundred at a time, as all of them may have to wait
-#     take_turn          one thread of this process at a time; the others wait here
-#     database_errors    makes 503 of "the database is away or locked"
-#     transaction        stores all changes at its end, or none
-#     Rows               the items, locked against other processes: in PostgreSQL by a
-#                        row of the table "locks", in SQLite by BEGIN IMMEDIATE
-#
-# To read, Table.reading() needs database_errors and transaction alone.
+# Only the next room, Database, uses this one. Without a DATABASE_URL nothing calls what
+# is in them, and SQLAlchemy need not be installed.
 
 if DATABASE_URL:
     try:
@@ -2418,11 +2448,10 @@ if DATABASE_URL:
     except ImportError as problem:
         sys.exit(f'{problem}: please run: pip install sqlalchemy "psycopg[binary]"')
 
-# How long to wait for a lock, in milliseconds. Writers wait for each other. Readers
-# wait only while somebody alters a table. That takes long, so they give up at once.
-WRITE_PATIENCE = 1000
-READ_PATIENCE = 2
-TURN_PATIENCE = 1.8  # seconds to wait for the other threads of this process
+# How many seconds to wait for a lock. Writers wait for each other. Readers wait only
+# while somebody alters a table. That takes long, so they give up at once.
+WRITE_PATIENCE = 1
+READ_PATIENCE = 0.002
 
 POSTGRESQL_OPTIONS = {
     'connect_timeout': 3,  # seconds
@@ -2449,7 +2478,7 @@ def make_engine(url):
     except (sql.exc.ArgumentError, ValueError):
         sys.exit(WRONG_URL)
     if url.drivername == 'sqlite' and is_file(url):
-        options = {'timeout': WRITE_PATIENCE / 1000}  # seconds
+        options = {'timeout': WRITE_PATIENCE}
         return sql.create_engine(url, connect_args=options, **ENGINE_OPTIONS)
     if url.drivername in ('postgresql', 'postgresql+psycopg') and is_host_clean(url):
         return sql.create_engine(
@@ -2469,48 +2498,38 @@ def is_file(url):
 
 
 def is_host_clean(url):
-    """Tell whether the host has no @, which an @ in the password would put there."""
+    """Return False if a part of the password is in the host, because of an @ in it."""
     return '@' not in (url.host or '')
 
 
 if DATABASE_URL:
     engine = make_engine(DATABASE_URL)
     IS_SQLITE = engine.dialect.name == 'sqlite'
-    metadata = sql.MetaData()
-    # 64 bits in both. SQLite numbers rows by itself only if their type is INTEGER.
-    LONG_NUMBER = sql.Integer if IS_SQLITE else sql.BigInteger
-    # The lock of each collection, how many items it has, and the last number it gave.
-    locks = sql.Table(
-        'locks',
-        metadata,
-        sql.Column('name', sql.String(64), primary_key=True),
-        sql.Column('size', LONG_NUMBER, nullable=False),
-        sql.Column('last_number', LONG_NUMBER, nullable=False),
-    )
-    # Errors that mean that the database is locked or full, that the connection broke,
-    # or that something in it is damaged (PEP 249). SQLAlchemy has errors of the same
-    # names, which hold those of the driver, sqlite3 or psycopg.
-    AWAY = [sql.exc.TimeoutError]  # no connection was free
-    for module in [sql.exc, engine.dialect.dbapi]:
-        AWAY += [module.OperationalError, module.InterfaceError, module.InternalError]
+    driver = engine.dialect.dbapi  # the module sqlite3 or psycopg
 
 
 @contextmanager
 def transaction(patience):
     """Give a connection whose changes are stored at the end, all of them or none.
 
-    patience is how long to wait for a lock, in milliseconds; then an SQLAlchemyError is
-    raised.
+    If a lock is not free within patience, in seconds, PostgreSQL gives up with an
+    error. SQLite waits as long as make_engine() has told it.
     """
     with engine.begin() as connection:
         if not IS_SQLITE:
             # LOCAL: for this transaction only, as PgBouncer may give the connection to
-            # another client next. If a process hangs, PostgreSQL frees its locks.
+            # another client next. The second line is for a process that hangs: after
+            # 10 seconds PostgreSQL ends its transaction, so that others can go on.
             connection.exec_driver_sql(
-                f'SET LOCAL lock_timeout = {patience}; '
+                f"SET LOCAL lock_timeout = '{patience}s'; "
                 "SET LOCAL idle_in_transaction_session_timeout = '10s'"
             )
         yield connection
+
+
+def run_sql(connection, statement, **values):
+    """Run an SQL statement, with a value for each :name in it; return the result."""
+    return connection.execute(sql.text(statement), values)
 
 
 @contextmanager
@@ -2518,28 +2537,67 @@ def database_errors():
     """Turn an error of a database that can't be used now into 503."""
     try:
         yield  # an error inside "with database_errors():" comes out here
-    except tuple(AWAY) as problem:
+    except sql.exc.TimeoutError:
+        raise database_away('All connections are in use') from None
+    except sql.exc.DBAPIError as problem:
+        # SQLAlchemy's error holds the one of the driver.
+        if is_our_mistake(problem.orig):
+            raise
+        raise database_away(problem.orig) from None
+    except driver.Error as problem:
+        # read_sqlite() does without SQLAlchemy.
         if is_our_mistake(problem):
             raise
-        log.warning('Database: %a', reason(problem))
-        message = 'The database is away or locked: please try later'
-        raise ApiError(503, message, {'Retry-After': '1'}) from None
+        raise database_away(problem) from None
 
 
 def is_our_mistake(problem):
-    """Tell whether our SQL is wrong, which SQLite calls an OperationalError too."""
-    code = getattr(driver_error(problem), 'sqlite_errorcode', None)
-    return code == 1  # SQLITE_ERROR
+    """Tell whether a driver's error is a fault of this file, and not the database's."""
+    if getattr(problem, 'sqlite_errorcode', None) == 1:
+        return True  # wrong SQL, which SQLite calls an OperationalError
+    # PEP 249: these mean that the database is locked or full, that the connection
+    # broke, or that something in the database is damaged.
+    away = (driver.OperationalError, driver.InterfaceError, driver.InternalError)
+    return not isinstance(problem, away)
 
 
-def driver_error(problem):
-    """Return the driver's error, which SQLAlchemy keeps in orig of its own."""
-    return getattr(problem, 'orig', problem)
+def database_away(problem):
+    """Log why the database can't be used; return the error that says so, 503."""
+    log.warning('Database: %a', first_line(problem))
+    message = 'The database is away or locked: please try later'
+    return ApiError(503, message, {'Retry-After': '1'})
 
 
-def reason(problem):
-    """Return the first line of what the driver or SQLAlchemy says of an error."""
-    return str(driver_error(problem)).partition('\n')[0]
+def first_line(problem):
+    """Return the first line of the text of an error."""
+    return str(problem).partition('\n')[0]
+
+
+def ping_database():
+    """Raise 503 if the database can't be reached."""
+    with database_errors(), transaction(READ_PATIENCE) as connection:
+        connection.exec_driver_sql('SELECT 1')
+
+
+# --- Database -------------------------------------------------------------------------
+
+# The table "locks" has a row for each collection, which a writer locks. What Films
+# does with films.put('3', film) becomes, in PostgreSQL:
+#
+#     BEGIN
+#     SET LOCAL lock_timeout = '1s'; ...
+#     SELECT size, last_number FROM locks WHERE name = 'films' FOR UPDATE
+#     SELECT item FROM "films" WHERE key = '3'
+#     UPDATE "films" SET item = '{"Name": ...}' WHERE key = '3'
+#     INSERT INTO "films" (key, item) VALUES ('3', '{"Name": ...}')
+#     UPDATE locks SET size = 3, last_number = 2 WHERE name = 'films'
+#     COMMIT
+#
+# All other writers of films, in other processes too, wait at FOR UPDATE until COMMIT.
+# The last two statements are there only if UPDATE found nothing to change. SQLite has
+# BEGIN IMMEDIATE, which locks all tables, and no FOR UPDATE.
+
+TURN_PATIENCE = 1.8  # seconds that a thread waits for others of this process
 
 
 @contextmanager
@@ -2560,25 +2618,12 @@ sqlite_lock = threading.Lock()  # for all tables, as SQLite lets one write at a 
 class Table:
     """Where a collection keeps its items if there is a database; in place of Memory.
 
-    Each call that reads is a transaction of its own. writing() begins one, and gives
-    Rows, which are the items as this transaction sees and changes them.
-
     Items are stored as JSON, and keys as in a URL, where "/" is "%2F". Both are ASCII,
     so databases of every encoding take them.
     """
 
     def __init__(self, name):
         self.name = name
-        self.rows = sql.Table(
-            name,
-            metadata,
-            sql.Column('number', LONG_NUMBER, primary_key=True),  # for the order
-            sql.Column('key', sql.Text, unique=True, nullable=False),
-            sql.Column('item', sql.Text, nullable=False),
-        )
-        self.find = sql.select(self.rows.c.item).where(
-            self.rows.c.key == sql.bindparam('wanted')
-        )
         self.slots = Slots(100, f'changes of {name}', retry_after=1)
         self.lock = sqlite_lock if IS_SQLITE else threading.Lock()
 
@@ -2589,17 +2634,20 @@ class Table:
             return self.read(connection, key)
 
     def __len__(self):
-        size = sql.select(locks.c.size).where(locks.c.name == self.name)
+        statement = 'SELECT size FROM locks WHERE name = :name'
         with self.reading() as connection:
-            return connection.execute(size).scalar_one()
+            return run_sql(connection, statement, name=self.name).scalar_one()
 
     def page(self, start, stop):
         """Return the pairs of key and item from start to stop, the oldest first."""
-        columns = sql.select(self.rows.c.key, self.rows.c.item)
-        wanted = columns.order_by(self.rows.c.number).slice(start, stop)
+        statement = (
+            f'SELECT key, item FROM "{self.name}" ORDER BY number '
+            'LIMIT :length OFFSET :start'
+        )
+        length = 2**62 if stop is None else stop - start  # more rows than there can be
         with self.reading() as connection:
-            pairs = connection.execute(wanted).all()
-        return [(unquote(key), json.loads(item)) for key, item in pairs]
+            rows = run_sql(connection, statement, length=length, start=start).all()
+        return [(unquote(key), json.loads(item)) for key, item in rows]
 
     @contextmanager
     def reading(self):
@@ -2609,85 +2657,90 @@ class Table:
 
     @contextmanager
     def writing(self):
-        """Give the rows to one thread at a time, over all processes; raise 503."""
+        """Give the Rows to one thread at a time, over all processes; raise 503."""
         with (
-            self.slots,
+            self.slots,  # a hundred threads at most wait here, then
             take_turn(self.lock, self.name),
             database_errors(),
             transaction(WRITE_PATIENCE) as connection,
         ):
-            if IS_SQLITE:
-                # sqlite3 would begin with our first change, and another process could
-                # write between our reading and our writing. So begin now.
-                connection.exec_driver_sql('BEGIN IMMEDIATE')
+            begin_writing(connection)
             yield Rows(self, connection)
 
     def read(self, connection, key):
         """Return an item; raise KeyError."""
-        row = connection.execute(self.find, {'wanted': quote(key, safe='')}).first()
+        statement = f'SELECT item FROM "{self.name}" WHERE key = :key'
+        row = run_sql(connection, statement, key=quote(key, safe='')).first()
         if row is None:
             raise KeyError(key)
         return json.loads(row.item)
 
     def read_sqlite(self, key):
         """Return an item, five times as fast as SQLAlchemy; raise KeyError or 503."""
-        find = f'SELECT item FROM "{self.name}" WHERE key = ?'
+        statement = f'SELECT item FROM "{self.name}" WHERE key = ?'
         with database_errors(), closing(engine.raw_connection()) as connection:
-            row = connection.execute(find, [quote(key, safe='')]).fetchone()
+            row = connection.execute(statement, [quote(key, safe='')]).fetchone()
         if row is None:
             raise KeyError(key)
         return json.loads(row[0])
 
 
-class Rows(MutableMapping):
-    """The items of a table within one transaction, which alone may change them.
+def begin_writing(connection):
+    """Lock out all other processes, if it is SQLite."""
+    # By itself, sqlite3 would begin with our first change, and another process could
+    # write between our reading and our writing.
+    if IS_SQLITE:
+        connection.exec_driver_sql('BEGIN IMMEDIATE')
 
-    The table "locks" has a row for each collection. Who changes a collection locks its
-    row first, and holds it until the transaction ends; all others wait, in other
-    processes too. The row has the number of items, because counting a million takes
-    long, and the last number that was given.
+
+class Rows(MutableMapping):
+    """The items of a table, locked against other writers until the transaction ends.
+
+    The row of "locks" has how many items there are, because counting a million takes
+    long, and the last number that add_numbered() gave.
     """
 
     def __init__(self, table, connection):
         self.table = table
-        self.rows = table.rows
         self.connection = connection
-        mine = sql.select(locks).where(locks.c.name == table.name)
-        # SELECT ... FOR UPDATE locks the row. For SQLite, which is locked as a whole by
-        # now, SQLAlchemy leaves FOR UPDATE out.
-        lock = connection.execute(mine.with_for_update()).one()
-        self.size = lock.size
-        self.last_number = lock.last_number
+        statement = 'SELECT size, last_number FROM locks WHERE name = :name'
+        if not IS_SQLITE:
+            statement += ' FOR UPDATE'
+        self.size, self.last_number = self.run(statement, name=table.name).one()
+
+    def run(self, statement, **values):
+        """Run an SQL statement, as run_sql() does."""
+        return run_sql(self.connection, statement, **values)
 
     def __getitem__(self, key):
         return self.table.read(self.connection, key)
 
     def __setitem__(self, key, item):
         values = {'key': quote(key, safe=''), 'item': json.dumps(item)}
-        update = sql.update(self.rows).where(self.rows.c.key == values['key'])
-        changed = self.connection.execute(update.values(values)).rowcount
-        if changed == 0:  # there is no such key yet
-            self.connection.execute(sql.insert(self.rows).values(values))
+        name = self.table.name
+        update = f'UPDATE "{name}" SET item = :item WHERE key = :key'
+        if self.run(update, **values).rowcount == 0:
+            self.run(f'INSERT INTO "{name}" (key, item) VALUES (:key, :item)', **values)
             self.size += 1
             self.store_counts()
 
     def __delitem__(self, key):
-        delete = sql.delete(self.rows).where(self.rows.c.key == quote(key, safe=''))
-        if self.connection.execute(delete).rowcount == 0:
+        delete = f'DELETE FROM "{self.table.name}" WHERE key = :key'
+        if self.run(delete, key=quote(key, safe='')).rowcount == 0:
             raise KeyError(key)
         self.size -= 1
         self.store_counts()
 
     def __iter__(self):
-        keys = sql.select(self.rows.c.key).order_by(self.rows.c.number)
-        return iter([unquote(key) for key in self.connection.execute(keys).scalars()])
+        keys = self.run(f'SELECT key FROM "{self.table.name}" ORDER BY number')
+        return iter([unquote(key) for key in keys.scalars()])
 
     def __len__(self):
         return self.size
 
     def clear(self):
         """Remove all items at once."""
-        self.connection.execute(sql.delete(self.rows))
+        self.run(f'DELETE FROM "{self.table.name}"')
         self.size = 0
         self.store_counts()
 
@@ -2699,39 +2752,16 @@ class Rows(MutableMapping):
 
     def store_counts(self):
         """Store the number of items, and the last number that was given."""
-        counts = {'size': self.size, 'last_number': self.last_number}
-        mine = sql.update(locks).where(locks.c.name == self.table.name)
-        self.connection.execute(mine.values(counts))
-
-
-def fill_table(table, connection, items):
-    """Store the first items if a table is new; count what is in it."""
-    numbers = sql.select(locks.c.last_number).where(locks.c.name == table.name)
-    is_new = connection.execute(numbers).first() is None
-    if is_new:
-        lock = {'name': table.name, 'size': 0, 'last_number': len(items)}
-        connection.execute(sql.insert(locks).values(lock))
-    rows = Rows(table, connection)
-    # Somebody may have changed the table by hand.
-    count = sql.select(sql.func.count()).select_from(table.rows)
-    rows.size = connection.execute(count).scalar_one()
-    rows.store_counts()
-    if is_new and rows.size == 0:
-        rows.update(items)
-
-
-def begin_creating(connection):
-    """Let no other process make tables until the transaction ends."""
-    if IS_SQLITE:
-        connection.exec_driver_sql('BEGIN IMMEDIATE')
-    else:
-        # 5000 has no meaning: any number that all processes share.
-        connection.exec_driver_sql('SELECT pg_advisory_xact_lock(5000)')
+        self.run(
+            'UPDATE locks SET size = :size, last_number = :last WHERE name = :name',
+            size=self.size,
+            last=self.last_number,
+            name=self.table.name,
+        )
 
 
 def open_database():
     """Give each collection a table; end the program if the database can't be used."""
-    tables = [Table(collection.name) for collection in all_collections]
     try:
         if IS_SQLITE:
             with transaction(WRITE_PATIENCE) as connection:
@@ -2739,21 +2769,51 @@ def open_database():
                 connection.exec_driver_sql('PRAGMA journal_mode = WAL')
         with transaction(WRITE_PATIENCE) as connection:
             begin_creating(connection)
-            metadata.create_all(connection)
-            for table, collection in zip(tables, all_collections):
-                fill_table(table, connection, collection.storage)
+            for collection in all_collections:
+                create_table(connection, collection)
     except sql.exc.SQLAlchemyError as problem:
-        sys.exit(f'DATABASE_URL can not be used: {reason(problem)}')
-    for table, collection in zip(tables, all_collections):
-        collection.storage = table
+        # The driver's error says it better, if there is one.
+        reason = first_line(getattr(problem, 'orig', problem))
+        sys.exit(f'DATABASE_URL can not be used: {reason}')
+    for collection in all_collections:
+        collection.storage = Table(collection.name)
     # gunicorn may fork now, and its processes must not share connections.
     engine.dispose()
 
 
-def ping_database():
-    """Raise 503 if the database can't be reached."""
-    with database_errors(), transaction(READ_PATIENCE) as connection:
-        connection.exec_driver_sql('SELECT 1')
+def begin_creating(connection):
+    """Let no other process make tables until the transaction ends; make "locks"."""
+    begin_writing(connection)
+    if not IS_SQLITE:
+        # 5000 has no meaning: any number that all processes share.
+        connection.exec_driver_sql('SELECT pg_advisory_xact_lock(5000)')
+    connection.exec_driver_sql(
+        'CREATE TABLE IF NOT EXISTS locks (name VARCHAR(64) PRIMARY KEY, '
+        'size BIGINT NOT NULL, last_number BIGINT NOT NULL)'
+    )
+
+
+def create_table(connection, collection):
+    """Make the table of a collection if there is none, and fill it if it is new."""
+    name = collection.name
+    start_items = collection.storage  # those of Memory, until now
+    number = 'INTEGER PRIMARY KEY' if IS_SQLITE else 'BIGSERIAL PRIMARY KEY'
+    connection.exec_driver_sql(
+        f'CREATE TABLE IF NOT EXISTS "{name}" '
+        f'(number {number}, key TEXT NOT NULL UNIQUE, item TEXT NOT NULL)'
+    )
+    lock = (
+        'INSERT INTO locks (name, size, last_number) VALUES (:name, 0, :last) '
+        'ON CONFLICT DO NOTHING'
+    )
+    added = run_sql(connection, lock, name=name, last=len(start_items))
+    rows = Rows(Table(name), connection)
+    # Somebody may have changed the table by hand, so count.
+    count = f'SELECT count(*) FROM "{name}"'
+    rows.size = run_sql(connection, count).scalar_one()
+    rows.store_counts()
+    if added.rowcount == 1 and rows.size == 0:
+        rows.update(start_items)
 
 
 if DATABASE_URL:
@@ -2772,7 +2832,7 @@ log_lines = deque(maxlen=100_000)  # until write_log() writes them
 def log_requests(wsgi_app):
     """Return a WSGI application that calls this one, and logs each request.
 
-    A line is in the Common Log Format, with the milliseconds that it took at its end.
+    A line is in the Common Log Format, and at its end is the duration in milliseconds.
     """
 
     def answer_and_log(environ, start_response):
@@ -2867,10 +2927,10 @@ def add_prefix():
 
 
 class Task(WSGITask):
-    """Waitress's work on one request, with the connection kept open after a 204 too.
+    """Waitress's work on one request. This one keeps the connection open after a 204.
 
-    Without this class all works as well, but waitress closes the connection after an
-    answer without a body. A new connection for each costs a quarter of the speed.
+    Waitress itself closes it after each answer without a body. Without this class and
+    Channel all works as well, but PUT and DELETE lose a quarter of their speed.
     """
 
     def set_close_on_finish(self):
@@ -2923,12 +2983,12 @@ server_options.update(
     max_request_body_size=1024 * 1024,  # above MAX_BODY, for which we answer in JSON
     inbuf_overflow=16 * 1024,  # bytes of a body that are kept in memory
     send_bytes=65536,  # so that head and body of an answer are sent together
-    # Waitress takes so many bytes of requests from a client, and takes more once these
-    # are answered. Their answers wait in memory until the client reads them. Only if
-    # there were more than the second number would the thread wait for the client, and
-    # a few clients that never read could stop the service.
-    recv_bytes=1024,
+    # The next two keep clients from stopping the service that send requests and never
+    # read the answers. Once more than outbuf_high_watermark bytes wait for a client,
+    # waitress's only thread waits for it too. That is never reached, because waitress
+    # takes only recv_bytes of a client's requests, and the next after their answers.
     outbuf_high_watermark=64 * 1024 * 1024,
+    recv_bytes=1024,
 )
 
 # --- Server ---------------------------------------------------------------------------

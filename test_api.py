@@ -749,11 +749,10 @@ class Collections(Case):
 
     def forget(self, table):
         """Delete a table and its row in the table of locks."""
-        table.rows.drop(api.engine)
-        api.metadata.remove(table.rows)
         with api.engine.begin() as connection:
-            row = api.locks.delete().where(api.locks.c.name == table.name)
-            connection.execute(row)
+            connection.exec_driver_sql(f'DROP TABLE {table.name}')
+            row = f"DELETE FROM locks WHERE name = '{table.name}'"
+            connection.exec_driver_sql(row)
 
     def full(self, number):
         """Let there be no room for more than so many items."""
