@@ -2445,6 +2445,11 @@ def allow_origin():
 if DATABASE_URL:
     try:
         import sqlalchemy as sql
+
+        if DATABASE_URL.startswith('postgresql'):
+            import psycopg as driver
+        else:
+            import sqlite3 as driver
     except ImportError as problem:
         sys.exit(f'{problem}: please run: pip install sqlalchemy "psycopg[binary]"')
 
@@ -2505,7 +2510,6 @@ def is_host_clean(url):
 if DATABASE_URL:
     engine = make_engine(DATABASE_URL)
     IS_SQLITE = engine.dialect.name == 'sqlite'
-    driver = engine.dialect.dbapi  # the module sqlite3 or psycopg
 
 
 @contextmanager
