@@ -192,13 +192,6 @@ housekeeping = []
 log = logging.getLogger('api')
 stopping = threading.Event()  # set once the program is to end
 
-
-def only_this_machine():
-    """Tell whether no other machine can reach the service, once all rooms are read."""
-    is_loopback = re.fullmatch(r'localhost|::1|127\.[0-9.]+', HOST) is not None
-    return is_loopback and 'trusted_proxy' not in server_options
-
-
 # --- Requests -------------------------------------------------------------------------
 
 JSON = 'application/json'
@@ -2331,6 +2324,13 @@ page_origins = []
 # The names that the header Host may have; if empty, it may have any. Filled at the
 # start, because gunicorn and other servers do not listen on HOST.
 own_hosts = []
+
+
+def only_this_machine():
+    """Tell whether no other machine can reach the service."""
+    # Only to be asked at the start, as rooms below this one may add a trusted proxy.
+    is_loopback = re.fullmatch(r'localhost|::1|127\.[0-9.]+', HOST) is not None
+    return is_loopback and 'trusted_proxy' not in server_options
 
 
 def find_own_hosts(server):

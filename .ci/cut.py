@@ -15,8 +15,8 @@ statements of api.py:
 - all of the sections that are named
 - what every piece has: routes and hooks of the rooms that are no section, and the start
 - what these name, and what that names
-- a statement that gives nothing a name, such as a check of a setting, if all that it
-  names is there anyway, and so is each path that it prints
+- a statement that gives nothing a name, such as a check of a setting, if something of
+  its room is there, all that it names of other rooms, and each path that it prints
 - a plugin, if a route asks for it, and a route that makes tokens, if a route takes them
 """
 import ast
@@ -64,7 +64,7 @@ class Part(NamedTuple):
 
     room: str  # '' before the first banner
     node: ast.stmt
-    comments: list  # lines
+    comments: list  # lines, some of them perhaps empty
     lines: list
     blank: int  # how many empty lines stand before it
     defined: frozenset  # the names that it gives to something
@@ -105,16 +105,19 @@ def read_parts(text):
                 banners[room] = line
                 above = above[number + 1 :]
                 break
-        comments = [line for line in above if line]
+        blank = 0
+        while blank < len(above) and not above[blank]:
+            blank += 1
+        comments = above[blank:]
         if end == 0:
-            comments = []  # the script metadata; write_head() has them
+            comments = []  # the script metadata; write() has them
         defined, used = find_names(node)
         part = Part(
             room=room,
             node=node,
             comments=comments,
             lines=lines[start : node.end_lineno],
-            blank=above.index(comments[0]) if comments else len(above),
+            blank=blank,
             defined=frozenset(defined),
             used=frozenset(used & names),
         )
@@ -263,26 +266,21 @@ class Piece:
         plugin = find_plugin(part, self.parts)
         if plugin:
             return has_keyword(self.chosen, plugin)
-        if part.room in SECTIONS and not self.has_room(part.room):
+        if not any(other.room == part.room for other in self.chosen):
             return False
         paths = re.findall(r'\{url\}+(/[\w/.-]*)', '\n'.join(part.lines))
         if not find_paths(self.chosen).issuperset(paths):
             return False
-        return all(self.has_anyway(name, part) for name in part.used)
+        return all(self.has_anyway(name, part.room) for name in part.used)
 
-    def has_room(self, room):
-        """Tell whether something of a room is in the piece."""
-        return any(part.room == room for part in self.chosen)
-
-    def has_anyway(self, name, user):
-        """Tell whether a name is in the piece, or needed for this part alone."""
+    def has_anyway(self, name, room):
+        """Tell whether a name is in the piece, or this room needs no more for it."""
         part = self.find_part(name)
-        if part in self.chosen or is_import(part.node) or part is user:
+        if part in self.chosen or is_import(part.node):
             return True
-        users = [one for one in self.parts if name in one.used and one is not part]
-        if users != [user]:
+        if part.room != room:
             return False
-        return all(self.has_anyway(one, part) for one in part.used)
+        return all(self.has_anyway(one, room) for one in part.used - part.defined)
 
     # --- Writing ---
 

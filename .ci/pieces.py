@@ -2,9 +2,9 @@
 
 Each with all the rooms that can be kept, such as the database, and with none. Each must
 import no package that it does not list, pass ruff, start, answer the Dockerfile's
-HEALTHCHECK, and print no address that is 404. A section alone must pass its class of
-test_api.py too. And README.md's table must have the rows that "python .ci/cut.py
---table" prints.
+HEALTHCHECK, refuse what pages of other sites send, and print no address that is 404. A
+section alone must pass its class of test_api.py too. And README.md's table must have
+the rows that "python .ci/cut.py --table" prints.
 """
 import ast
 import itertools
@@ -117,6 +117,9 @@ def call(kind, process, folder):
         found = client.send('GET', path).status_code
         check(f'{kind}: / sends to {path}', found == 404, False)
     check(f'{kind}: an unknown path', client.send('GET', '/x').status_code, 404)
+    for name, value in [('Host', 'evil.example'), ('Origin', 'http://evil.example')]:
+        found = client.send('POST', '/health', headers={name: value}).status_code
+        check(f'{kind}: a foreign {name}', found, 403)
 
 
 def health_check():
