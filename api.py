@@ -14,10 +14,12 @@
 
     Settings      what the environment may set                        read first
     Start-up      what the other rooms add to the start               skip at first
-    Requests      what a client sent, and errors in JSON              read first
+    Errors        errors in JSON, and the app that sends them         read first
+    Requests      what a client sent                                  read first
     Fields        what a field may hold                               read first
     Collections   items by key, safe to use from several threads      read first
-    Sign-in       tokens, and who may call a route                    read first
+    Sign-in       accounts, and who may call a route                  read first
+    Tokens        signed names that expire                            read first
     Hello         a greeting, and one behind HTTP Basic               copy
     Weekend API   an echo, a token, and a PowerShell script to run    copy
     Films         a collection that everybody may change              copy
@@ -26,6 +28,7 @@
     Courses       a collection behind tokens                          copy
     Docs          Swagger UI for swagger.yaml                         copy
     Lists         pages, sorting and searching                        skip at first
+    Queries       what a client asks of a list                        skip at first
     Limits        too many failed sign-ins                            skip at first
     Slow work     threads for scripts and for passwords               skip at first
     Scripts       PowerShell: start it, wait for it, end it           skip at first
@@ -192,12 +195,9 @@ housekeeping = []
 log = logging.getLogger('api')
 stopping = threading.Event()  # set once the program is to end
 
-# --- Requests -------------------------------------------------------------------------
+# --- Errors ---------------------------------------------------------------------------
 
 JSON = 'application/json'
-FORM = 'application/x-www-form-urlencoded'
-MAX_BODY = 100 * 1024  # bytes
-MAX_DEPTH = 100  # how deep lists and objects may be nested
 
 
 class ApiError(HTTPResponse):
@@ -222,7 +222,7 @@ class Api(bottle.Bottle):
     """Bottle, with its own errors (404, 405, 500) as JSON."""
 
     def default_error_handler(self, error):
-        """Return the body of an error of Bottle's; set the headers that go with it."""
+        """Return the JSON of one of Bottle's own errors; set its headers."""
         if error.status_code == 405:
             methods = all_methods(error.headers['Allow'].split(','))
             response.set_header('Allow', ','.join(methods))
@@ -232,8 +232,8 @@ class Api(bottle.Bottle):
                 response.status = 204
                 return ''
         if error.status_code == 500:
-            # After a crash Bottle drops all headers. Call the hooks below again, which
-            # set those that each answer has.
+            # After a crash Bottle drops all headers. The hooks below set those that
+            # every answer has, so call them again.
             self.trigger_hook('after_request')
         response.content_type = JSON
         return json.dumps({'message': error.body})
@@ -250,9 +250,9 @@ app = Api()
 
 
 def from_wsgi(text):
-    """Return a text of a request as it was meant, in UTF-8; raise UnicodeDecodeError.
+    """Return a text of a request, decoded as UTF-8; raise UnicodeDecodeError.
 
-    WSGI servers take every byte for a letter of latin-1. This takes that back.
+    WSGI servers decode it as latin-1: "\u00e9" arrives as "\u00c3\u00a9".
     """
     return text.encode('latin-1').decode()
 
@@ -279,6 +279,13 @@ def json_answer(value):
     """Return a value as JSON. A route that returns a dict does not need this."""
     response.content_type = JSON
     return json.dumps(value)
+
+
+# --- Requests -------------------------------------------------------------------------
+
+FORM = 'application/x-www-form-urlencoded'
+MAX_BODY = 100 * 1024  # bytes
+MAX_DEPTH = 100  # how deep lists and objects may be nested
 
 
 def get_header(name, default=''):
@@ -542,11 +549,11 @@ class Collection(MutableMapping):
         return self.storage.page(start, stop)
 
     def items(self):
-        """Return a copy of the pairs, so that others may write meanwhile."""
+        """Return the view of a copy, so that others may write meanwhile."""
         return dict(self.page()).items()
 
     def values(self):
-        """Return a copy of the items, so that others may write meanwhile."""
+        """Return the view of a copy, so that others may write meanwhile."""
         return dict(self.page()).values()
 
     def put(self, key, item):
@@ -622,7 +629,6 @@ class Collection(MutableMapping):
 
 # --- Sign-in --------------------------------------------------------------------------
 
-TOKEN_SECONDS = 30 * 60
 REALM = 'realm="One-File API"'
 # Each token carries this fingerprint of the password, which nobody can compute without
 # SECRET_KEY. If the password changes, so does the fingerprint, and the old tokens end.
@@ -643,12 +649,6 @@ accounts = [{API_USERNAME: DEMO}]
 # Functions that get an account and a password, and return True if it is the right one.
 # The room Passwords adds one.
 password_checks = []
-
-if len(SECRET_KEY.encode()) < 32:
-    sys.exit(
-        'SECRET_KEY must have at least 32 bytes; this makes one: '
-        'python -c "import secrets; print(secrets.token_hex())"'
-    )
 
 
 def warn_of_demo_password(server):
@@ -676,15 +676,15 @@ class AuthPlugin:
     def apply(self, callback, route):
         """Return a route's function, with its auth function called before it.
 
-        Bottle calls this once for each route, and what it returns for each request.
+        Bottle calls this once for each route, at its start. For GET /users, which has
+        auth=admin, it then calls guarded(), which calls admin() and list_users().
         """
         refuse_unknown_options(route)
         if 'auth' not in route.config:
             return callback
         find_caller = route.config['auth']
 
-        # Bottle calls this in place of the route's function. @wraps keeps its name.
-        @wraps(callback)
+        @wraps(callback)  # keeps the name and the docstring of the function
         def guarded(*args, **kwargs):
             request['REMOTE_USER'] = find_caller()
             return callback(*args, **kwargs)
@@ -694,7 +694,7 @@ class AuthPlugin:
 
 def refuse_unknown_options(route):
     """Raise TypeError for a slip such as auht=admin, which would leave a route open."""
-    # Bottle puts the options of app.config, which are its own, into each route.config.
+    # Bottle's own options, such as catchall, are in app.config and each route.config.
     known = ['auth', *app.config]
     for option in route.config:
         if option not in known:
@@ -745,6 +745,60 @@ def find_account(name):
     return {}  # an account that can do nothing
 
 
+def sign_in(name, password):
+    """Return the account with this name and password, or None; raise 429 or 503.
+
+    The room Limits does the counting.
+    """
+    refuse_too_many_sign_ins(name)
+    account = find_account(name)
+    if not is_right_password(account, password):
+        count_failed_sign_in(name)
+        return None
+    # While this password was checked, other guesses may have used up the limit.
+    refuse_too_many_sign_ins(name)
+    return account
+
+
+def is_right_password(account, password):
+    """Tell whether this is the account's password; raise 503."""
+    if account is DEMO:
+        # As bytes, because compare_digest takes no text with letters like é.
+        return secrets.compare_digest(password.encode(), API_PASSWORD.encode())
+    # Also if there is no account ({}), so that the time does not tell.
+    return any(is_right(account, password) for is_right in password_checks)
+
+
+def read_sign_in(make_error=ApiError):
+    """Return the account whose name and password the body has; raise 401, 429 ..."""
+    given = check(
+        read_fields(JSON, FORM),
+        SIGN_IN,
+        required=['username', 'password'],
+        ignored=OAUTH_FIELDS,
+        make_error=make_error,
+    )
+    account = sign_in(given['username'], given['password'])
+    if account is None:
+        raise make_error(
+            401,
+            'username or password is not correct',
+            {'WWW-Authenticate': f'Bearer {REALM}'},
+        )
+    return account
+
+
+# --- Tokens ---------------------------------------------------------------------------
+
+TOKEN_SECONDS = 30 * 60
+
+if len(SECRET_KEY.encode()) < 32:
+    sys.exit(
+        'SECRET_KEY must have at least 32 bytes; this makes one: '
+        'python -c "import secrets; print(secrets.token_hex())"'
+    )
+
+
 def make_token(account):
     """Return a token for an account: a signed JWT (RFC 7519), for TOKEN_SECONDS."""
     now = int(time.time())
@@ -788,49 +842,6 @@ def read_token(token):
         # The password has changed, or the account is gone or locked ({}).
         return None
     return name
-
-
-def sign_in(name, password):
-    """Return the account with this name and password, or None; raise 429 or 503.
-
-    The room Limits does the counting.
-    """
-    refuse_too_many_sign_ins(name)
-    account = find_account(name)
-    if not is_right_password(account, password):
-        count_failed_sign_in(name)
-        return None
-    # While this password was checked, other guesses may have used up the limit.
-    refuse_too_many_sign_ins(name)
-    return account
-
-
-def is_right_password(account, password):
-    """Tell whether this is the account's password; raise 503."""
-    if account is DEMO:
-        # As bytes, because compare_digest takes no text with letters like é.
-        return secrets.compare_digest(password.encode(), API_PASSWORD.encode())
-    # Also for {}, as otherwise a quick answer would tell that there is no such account.
-    return any(is_right(account, password) for is_right in password_checks)
-
-
-def read_sign_in(make_error=ApiError):
-    """Return the account whose name and password the body has; raise 401, 429 ..."""
-    given = check(
-        read_fields(JSON, FORM),
-        SIGN_IN,
-        required=['username', 'password'],
-        ignored=OAUTH_FIELDS,
-        make_error=make_error,
-    )
-    account = sign_in(given['username'], given['password'])
-    if account is None:
-        raise make_error(
-            401,
-            'username or password is not correct',
-            {'WWW-Authenticate': f'Bearer {REALM}'},
-        )
-    return account
 
 
 # --- Hello ----------------------------------------------------------------------------
@@ -900,7 +911,7 @@ def post_token():
     try:
         account = read_sign_in()
     except ApiError as problem:
-        # Any error of the sign-in: 400, 401, 413, 415, 429 or 503.
+        # Any error: those of the body (413, 415) and 429 and 503 come from other rooms.
         add_oauth_fields(problem)
         raise
     answer = {
@@ -1000,7 +1011,8 @@ def read_film():
     if sent_type() == FORM and re.fullmatch('[0-9]{4}', sent.get('year', '')):
         sent['year'] = int(sent['year'])
     film = check(sent, FILM, required=['name', 'year', 'month'])
-    return {'Name': film['name'], 'Year': int(film['year']), 'Month': film['month']}
+    year = int(film['year'])  # it may be 2018.0
+    return {'Name': film['name'], 'Year': year, 'Month': film['month']}
 
 
 @app.get('/films')
@@ -1139,8 +1151,8 @@ def api_key():
     sent = get_header('api-key')
     if sent:
         owner = sent.rpartition('.')[0]  # a key is NAME.RANDOM, and NAME may have dots
-        # compare_digest() takes the same time for every wrong key. With == it would be
-        # longer the more is right, and a key could be guessed letter by letter.
+        # Not ==, which stops at the first wrong letter: its time would tell how many
+        # are right.
         if secrets.compare_digest(hash_key(sent), api_keys.get(owner, '')):
             return owner
         # The name is not logged: it may be a part of a key that was pasted wrongly.
@@ -1216,7 +1228,7 @@ def get_key(username):
 
 @app.delete('/api/generate_key/<username>', auth=api_key)
 def delete_key(username):
-    """Remove an API key, for who signs in with this very key; raise 403."""
+    """Remove an API key; only the key itself may do that; raise 403."""
     if username != request['REMOTE_USER']:
         raise RecordError(403, 'Only the key of a username itself may remove it!')
     api_keys.pop(username, None)
@@ -1331,7 +1343,7 @@ START_USERS = {
         'sshPublicKeys': [],
     },
 }
-# Printable ASCII without @, then @ and a domain.
+# Letters, digits and marks but @ ("!" to "?" and "A" to "~" in ASCII), @, a domain.
 MAIL = r'[!-?A-~]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+'
 USER = {
     'cn': identifier(64),
@@ -1356,6 +1368,9 @@ USER_QUERY = {
     'dn': text_of(1, 200),
 }
 del USER_QUERY['password']
+
+# To hash a password may take ten seconds, if others wait. So rights are checked before
+# it, and again after it: the caller may not be an administrator any more.
 
 users = Collection('users', START_USERS)
 accounts.append(users)  # users who have a password can sign in
@@ -1403,9 +1418,7 @@ def list_users():
 def create_user():
     """Add a user; raise 409."""
     given = read_user(read_fields(JSON), required=['cn', 'sn'])
-    # Check again: the password may have waited ten seconds to be hashed, and the caller
-    # may not be an administrator any more.
-    admin()
+    admin()  # raises 403
     cn = given['cn']
     defaults = {'uid': cn, 'memberOfs': [], 'sshPublicKeys': [], 'accountLocked': False}
     user = {**defaults, **given}
@@ -1439,12 +1452,13 @@ def patch_user(cn):
     Others may change their own password, and nothing else.
     """
     fields = read_fields(JSON)
-    check_rights(cn, fields)  # before a password is hashed
+    check_rights(cn, fields)
     return change_user(cn, fields)
 
 
 def check_rights(cn, fields):
     """Raise 401 or 403 if the caller may not change these fields of a user."""
+    # bearer() looks whether the caller's account is still there.
     is_own_password = cn == bearer() and list(fields) == ['password']
     if not is_own_password:
         admin()
@@ -1454,7 +1468,7 @@ def change_user(cn, fields):
     """Change the fields of a user; return the user; raise 400, 401, 403 or 404."""
     # The name stays, even if another one was sent.
     changes = {**read_user(fields), 'cn': cn}
-    check_rights(cn, fields)  # again, as in create_user()
+    check_rights(cn, fields)
     user = users.change(cn, changes)
     if user is None:
         raise no_user(cn)
@@ -1656,27 +1670,6 @@ def get_swagger():
 
 # --- Lists ----------------------------------------------------------------------------
 
-# Numbers in a query: 12, and 1.5 or 1e3. Very long ones would be slow to read.
-WHOLE_NUMBER = r'-?(0|[1-9][0-9]{0,19})'
-DECIMAL_NUMBER = r'-?[0-9]{1,20}(\.[0-9]{1,20})?([eE][+-]?[0-9]{1,3})?'
-LIMIT = matching('[1-9][0-9]{0,2}|1000', 'a whole number from 1 to 1000')
-OFFSET = matching('0|[1-9][0-9]{0,8}', 'a whole number from 0 to 999999999')
-
-
-class Query(NamedTuple):
-    """What a client asks of a list.
-
-    /films?Year=2018&sort=-Name&limit=10 is Query(limit=10, offset=0, sort=['-Name'],
-    text='', wanted={'Year': 2018}, for_links={'Year': '2018', 'sort': '-Name'}).
-    """
-
-    limit: int
-    offset: int
-    sort: list
-    text: str
-    wanted: dict
-    for_links: dict  # the query without limit and offset, for links to other pages
-
 
 def list_page(collection, rules, show=None):
     """Return the pairs of key and item, as shown, that the query asks for; raise 400.
@@ -1711,6 +1704,115 @@ def shown_pairs(pairs, show):
     if show is None:
         return pairs
     return [(key, show(key, item)) for key, item in pairs]
+
+
+def find_pairs(pairs, query):
+    """Return those pairs whose item has the wanted values, and the text somewhere."""
+    found = []
+    for key, item in pairs:
+        if has_values(item, query.wanted) and has_text(item, query.text):
+            found.append((key, item))
+    return found
+
+
+def has_values(item, wanted):
+    """Tell whether an item has these values, each alone or in a list."""
+    for field, value in wanted.items():
+        held = item.get(field)
+        if isinstance(held, list):
+            if value not in held:
+                return False
+        elif held != value:
+            return False
+    return True
+
+
+def has_text(item, text):
+    """Tell whether a text is in one of an item's values, in large or small letters."""
+    if not text:
+        return True
+    parts = []
+    for value in item.values():
+        parts.extend(value if isinstance(value, list) else [value])
+    for part in parts:
+        if isinstance(part, str) and text.casefold() in part.casefold():
+            return True
+    return False
+
+
+def sort_pairs(pairs, sort):
+    """Return the pairs in this order; a missing value is less than any other."""
+    # The last field first: sorted() leaves equal items in the order that they have, so
+    # the first field, sorted last, decides.
+    for name in reversed(sort):
+        field = name.removeprefix('-')
+        pairs = sort_by_field(pairs, field, is_downwards=name.startswith('-'))
+    return pairs
+
+
+def sort_by_field(pairs, field, is_downwards):
+    """Return the pairs of key and item in the order of one field of the items."""
+    missing = []
+    present = []
+    for key, item in pairs:
+        if item.get(field) is None:
+            missing.append((key, item))
+        else:
+            present.append((key, item))
+
+    def field_of(pair):
+        _, item = pair
+        return item[field]
+
+    present.sort(key=field_of, reverse=is_downwards)
+    if is_downwards:
+        return present + missing
+    return missing + present
+
+
+def make_links(query, total):
+    """Return the value of Link: the first, previous, next and last page of a list."""
+    pages = max(math.ceil(total / query.limit), 1)
+    last = (pages - 1) * query.limit
+    offsets = {'first': 0}
+    if query.offset > 0:
+        previous = max(query.offset - query.limit, 0)
+        # If the offset is beyond the end, the last page is the previous one.
+        offsets['prev'] = min(previous, last)
+    if query.offset + query.limit < total:
+        offsets['next'] = query.offset + query.limit
+    offsets['last'] = last
+    start = f'{request.path}?limit={query.limit}'
+    if query.for_links:
+        start += '&' + urlencode(query.for_links, safe=',')
+    links = []
+    for name, offset in offsets.items():
+        links.append(f'<{start}&offset={offset}>; rel="{name}"')
+    return ', '.join(links)
+
+
+# --- Queries --------------------------------------------------------------------------
+
+# Numbers in a query: 12, and 1.5 or 1e3. Very long ones would be slow to read.
+WHOLE_NUMBER = r'-?(0|[1-9][0-9]{0,19})'
+DECIMAL_NUMBER = r'-?[0-9]{1,20}(\.[0-9]{1,20})?([eE][+-]?[0-9]{1,3})?'
+LIMIT = matching('[1-9][0-9]{0,2}|1000', 'a whole number from 1 to 1000')
+OFFSET = matching('0|[1-9][0-9]{0,8}', 'a whole number from 0 to 999999999')
+
+
+class Query(NamedTuple):
+    """What a client asks of a list.
+
+    /films?Year=2018&sort=-Name&limit=10 is Query(limit=10, offset=0, sort=['-Name'],
+    text='', wanted={'Year': 2018}, for_links={'Year': '2018', 'sort': '-Name'}).
+    """
+
+    limit: int
+    offset: int
+    sort: list
+    text: str
+    wanted: dict
+    for_links: dict  # the query without limit and offset, for links to other pages
 
 
 def read_query(rules):
@@ -1790,85 +1892,6 @@ def read_sort(text, rules):
     return sort
 
 
-def find_pairs(pairs, query):
-    """Return those pairs whose item has the wanted values, and the text somewhere."""
-    found = []
-    for key, item in pairs:
-        if has_values(item, query.wanted) and has_text(item, query.text):
-            found.append((key, item))
-    return found
-
-
-def has_values(item, wanted):
-    """Tell whether an item has these values, each alone or in a list."""
-    for field, value in wanted.items():
-        held = item.get(field)
-        if isinstance(held, list):
-            if value not in held:
-                return False
-        elif held != value:
-            return False
-    return True
-
-
-def has_text(item, text):
-    """Tell whether a text is in one of an item's values, in large or small letters."""
-    if not text:
-        return True
-    parts = []
-    for value in item.values():
-        parts.extend(value if isinstance(value, list) else [value])
-    for part in parts:
-        if isinstance(part, str) and text.casefold() in part.casefold():
-            return True
-    return False
-
-
-def sort_pairs(pairs, sort):
-    """Return the pairs in this order; a missing value is less than any other."""
-    # The last field first: sorted() leaves equal items in the order that they have, so
-    # the first field, sorted last, decides.
-    for name in reversed(sort):
-        field = name.removeprefix('-')
-        pairs = sort_by_field(pairs, field, is_downwards=name.startswith('-'))
-    return pairs
-
-
-def sort_by_field(pairs, field, is_downwards):
-    """Return the pairs of key and item in the order of one field of the items."""
-    missing = []
-    present = []
-    for key, item in pairs:
-        if item.get(field) is None:
-            missing.append((key, item))
-        else:
-            present.append((key, item))
-    present.sort(key=lambda pair: pair[1][field], reverse=is_downwards)
-    if is_downwards:
-        return present + missing
-    return missing + present
-
-
-def make_links(query, total):
-    """Return the value of Link: the first, previous, next and last page of a list."""
-    pages = max(math.ceil(total / query.limit), 1)
-    last = (pages - 1) * query.limit
-    offsets = {'first': 0}
-    if query.offset > 0:
-        previous = max(query.offset - query.limit, 0)
-        offsets['prev'] = min(previous, last)  # last, if the offset is beyond the end
-    if query.offset + query.limit < total:
-        offsets['next'] = query.offset + query.limit
-    offsets['last'] = last
-    start = f'{request.path}?limit={query.limit}'
-    if query.for_links:
-        start += '&' + urlencode(query.for_links, safe=',')
-    links = []
-    for name, offset in offsets.items():
-        links.append(f'<{start}&offset={offset}>; rel="{name}"')
-    return ', '.join(links)
-
-
 # --- Limits ---------------------------------------------------------------------------
 
 
@@ -1899,10 +1922,10 @@ def refuse_too_many_sign_ins(name):
 
 
 def count_failed_sign_in(name):
-    """Log a failed sign-in; then count it, or raise 429 if there are too many."""
+    """Log and count a failed sign-in; raise 429 instead if there are too many."""
     log.info('Refused to sign in %s from %s', ascii(name)[:80], request['REMOTE_ADDR'])
     with events_lock:
-        refuse_too_many_sign_ins(name)
+        refuse_too_many_sign_ins(name)  # others may have failed meanwhile
         count_event('failed sign-ins', name)
 
 
@@ -1933,8 +1956,8 @@ def refuse_above(limit, kind, name=None):
     if len(times) < limit:
         return
     # With a limit of 10: once the tenth newest is a minute old, only nine are left.
-    decisive = times[-limit]
-    seconds = math.ceil(decisive + 60 - now)
+    free_at = times[-limit] + 60
+    seconds = math.ceil(free_at - now)
     message = f'Too many {kind}: please try again in {seconds} seconds'
     raise ApiError(429, message, {'Retry-After': str(seconds)})
 
@@ -1947,11 +1970,12 @@ def count_event(kind, name):
 # --- Slow work ------------------------------------------------------------------------
 
 
-# Waitress answers requests in one thread. Work that waits, for a script or a hash,
-# would keep that thread, and all other requests would have to wait as well. So while
-# such work runs, the server has one thread more.
+# Waitress answers requests in one thread. One that waits, for a script or a hash, would
+# keep this thread, and all others would have to wait as well. So the server gets a
+# second thread meanwhile, and a third one if that waits too. Other servers, such as
+# gunicorn, have their own threads.
 
-servers = []  # waitress's server, once it has started
+servers = []  # waitress's server, once main() has started it
 threads_lock = threading.Lock()
 
 
@@ -2157,8 +2181,9 @@ def collect_zombies(group):
 
 SCRYPT = {'n': 2**13, 'r': 8, 'p': 10}  # 8 MiB; the least that OWASP advises
 
-# At most two hash at a time, as each thread keeps 8 MiB for it; the others wait in a
-# queue. A hundred hashes take about ten seconds.
+# Up to a hundred requests may want a hash at once; the next gets 503. Two threads hash
+# for them, as each keeps 8 MiB for it, and the others wait. A hundred hashes take about
+# ten seconds.
 hash_threads = ThreadPoolExecutor(2, 'hash')
 hash_slots = Slots(100, 'passwords', retry_after=10)
 
@@ -2200,6 +2225,9 @@ password_checks.append(has_password)
 #     32            any 32 bytes
 #     None          any number of bytes
 #     'nistp256'    this very text
+#
+# Before each part stand four bytes with its length, so a key begins with
+# 00 00 00 0b "ssh-ed25519" 00 00 00 20 and goes on with 32 bytes.
 KEY_TYPES = {
     'ssh-ed25519': [32],
     'ssh-rsa': [None, None],
@@ -2259,10 +2287,7 @@ def are_parts_of(parts, expected):
 
 
 def split_key(key):
-    """Return the parts of an SSH key; each stands behind 4 bytes with its length.
-
-    Raise ValueError if one is cut short.
-    """
+    """Return the parts of an SSH key; raise ValueError if one is cut short."""
     parts = []
     while key:
         end = 4 + int.from_bytes(key[:4], 'big')
@@ -2321,8 +2346,8 @@ SAFE_METHODS = ['GET', 'HEAD', 'OPTIONS']
 # Other origins, as in https://app.example.com, whose pages may call the service. The
 # room CORS adds some.
 page_origins = []
-# The names that the header Host may have; if empty, it may have any. Filled at the
-# start, because gunicorn and other servers do not listen on HOST.
+# The names that the header Host may have; if empty, it may have any. main() fills this.
+# Under gunicorn and other servers, which do not listen on HOST, it stays empty.
 own_hosts = []
 
 
@@ -2370,7 +2395,7 @@ def refuse_foreign_host():
 
 
 def refuse_foreign_page():
-    """Raise 403 if a page of another origin sent the request, but for page_origins.
+    """Raise 403 if a page sent the request that is not ours nor of page_origins.
 
     Any page on the web can make a browser send a form here, even to 127.0.0.1.
     """
@@ -2453,10 +2478,11 @@ if DATABASE_URL:
     except ImportError as problem:
         sys.exit(f'{problem}: please run: pip install sqlalchemy "psycopg[binary]"')
 
-# How many seconds to wait for a lock. Writers wait for each other. Readers wait only
-# while somebody alters a table. That takes long, so they give up at once.
+# How many seconds to wait for a lock. Writers wait for each other. Readers would only
+# have to wait for ALTER TABLE and the like, which takes too long.
 WRITE_PATIENCE = 1
 READ_PATIENCE = 0.002
+SQLITE_ERROR = 1  # SQLite's code for wrong SQL
 
 POSTGRESQL_OPTIONS = {
     'connect_timeout': 3,  # seconds
@@ -2521,9 +2547,10 @@ def transaction(patience):
     """
     with engine.begin() as connection:
         if not IS_SQLITE:
-            # LOCAL: for this transaction only, as PgBouncer may give the connection to
-            # another client next. The second line is for a process that hangs: after
-            # 10 seconds PostgreSQL ends its transaction, so that others can go on.
+            # Both at once, as each call takes a way to PostgreSQL and back. LOCAL: for
+            # this transaction only, as PgBouncer may give the connection to another
+            # client next. If this process hangs, PostgreSQL ends the transaction after
+            # 10 seconds, so that others can go on.
             connection.exec_driver_sql(
                 f"SET LOCAL lock_timeout = '{patience}s'; "
                 "SET LOCAL idle_in_transaction_session_timeout = '10s'"
@@ -2538,38 +2565,29 @@ def run_sql(connection, statement, **values):
 
 @contextmanager
 def database_errors():
-    """Turn an error of a database that can't be used now into 503."""
+    """Turn errors that mean "the database is away or locked" into 503."""
     try:
         yield  # an error inside "with database_errors():" comes out here
-    except sql.exc.TimeoutError:
-        raise database_away('All connections are in use') from None
-    except sql.exc.DBAPIError as problem:
-        # SQLAlchemy's error holds the one of the driver.
-        if is_our_mistake(problem.orig):
+    except (sql.exc.SQLAlchemyError, driver.Error) as problem:
+        # SQLAlchemy's errors hold the driver's; read_sqlite() does without SQLAlchemy.
+        error = getattr(problem, 'orig', problem)
+        if not is_away(error):
             raise
-        raise database_away(problem.orig) from None
-    except driver.Error as problem:
-        # read_sqlite() does without SQLAlchemy.
-        if is_our_mistake(problem):
-            raise
-        raise database_away(problem) from None
+        log.warning('Database: %a', first_line(error))
+        message = 'The database is away or locked: please try later'
+        raise ApiError(503, message, {'Retry-After': '1'}) from None
 
 
-def is_our_mistake(problem):
-    """Tell whether a driver's error is a fault of this file, and not the database's."""
-    if getattr(problem, 'sqlite_errorcode', None) == 1:
-        return True  # wrong SQL, which SQLite calls an OperationalError
-    # PEP 249: these mean that the database is locked or full, that the connection
-    # broke, or that something in the database is damaged.
+def is_away(error):
+    """Tell whether an error is the database's fault, and not that of this file."""
+    if isinstance(error, sql.exc.TimeoutError):
+        return True  # all connections were in use
+    if getattr(error, 'sqlite_errorcode', None) == SQLITE_ERROR:
+        return False  # SQLite has an OperationalError for wrong SQL too
+    # It is locked, full or damaged, or the connection broke. For wrong SQL there are
+    # other errors (PEP 249).
     away = (driver.OperationalError, driver.InterfaceError, driver.InternalError)
-    return not isinstance(problem, away)
-
-
-def database_away(problem):
-    """Log why the database can't be used; return the error that says so, 503."""
-    log.warning('Database: %a', first_line(problem))
-    message = 'The database is away or locked: please try later'
-    return ApiError(503, message, {'Retry-After': '1'})
+    return isinstance(error, away)
 
 
 def first_line(problem):
@@ -2598,10 +2616,13 @@ def ping_database():
 #     COMMIT
 #
 # All other writers of films, in other processes too, wait at FOR UPDATE until COMMIT.
-# The last two statements are there only if UPDATE found nothing to change. SQLite has
-# BEGIN IMMEDIATE, which locks all tables, and no FOR UPDATE.
+# INSERT and the last UPDATE are there only for a new key. SQLite has BEGIN IMMEDIATE,
+# which locks all tables, and no FOR UPDATE.
+#
+# Threads of one process wait for each other before all that, so that they do not use up
+# the connections. So a change waits at most for TURN_PATIENCE and then WRITE_PATIENCE.
 
-TURN_PATIENCE = 1.8  # seconds that a thread waits for others of this process
+TURN_PATIENCE = 1.8  # seconds
 
 
 @contextmanager
@@ -2661,9 +2682,10 @@ class Table:
 
     @contextmanager
     def writing(self):
-        """Give the Rows to one thread at a time, over all processes; raise 503."""
+        """Give the Rows, which nobody else can change meanwhile; raise 503."""
+        # With a slot comes a thread for other requests, as all that follows may wait.
         with (
-            self.slots,  # a hundred threads at most wait here, then
+            self.slots,
             take_turn(self.lock, self.name),
             database_errors(),
             transaction(WRITE_PATIENCE) as connection,
@@ -2766,6 +2788,7 @@ class Rows(MutableMapping):
 
 def open_database():
     """Give each collection a table; end the program if the database can't be used."""
+    tables = [Table(collection.name) for collection in all_collections]
     try:
         if IS_SQLITE:
             with transaction(WRITE_PATIENCE) as connection:
@@ -2773,14 +2796,14 @@ def open_database():
                 connection.exec_driver_sql('PRAGMA journal_mode = WAL')
         with transaction(WRITE_PATIENCE) as connection:
             begin_creating(connection)
-            for collection in all_collections:
-                create_table(connection, collection)
+            for table, collection in zip(tables, all_collections):
+                create_table(connection, table, collection.storage)
     except sql.exc.SQLAlchemyError as problem:
         # The driver's error says it better, if there is one.
         reason = first_line(getattr(problem, 'orig', problem))
         sys.exit(f'DATABASE_URL can not be used: {reason}')
-    for collection in all_collections:
-        collection.storage = Table(collection.name)
+    for table, collection in zip(tables, all_collections):
+        collection.storage = table
     # gunicorn may fork now, and its processes must not share connections.
     engine.dispose()
 
@@ -2797,27 +2820,24 @@ def begin_creating(connection):
     )
 
 
-def create_table(connection, collection):
-    """Make the table of a collection if there is none, and fill it if it is new."""
-    name = collection.name
-    start_items = collection.storage  # those of Memory, until now
+def create_table(connection, table, items):
+    """Make a table if there is none, and store the first items if it is new."""
     number = 'INTEGER PRIMARY KEY' if IS_SQLITE else 'BIGSERIAL PRIMARY KEY'
     connection.exec_driver_sql(
-        f'CREATE TABLE IF NOT EXISTS "{name}" '
+        f'CREATE TABLE IF NOT EXISTS "{table.name}" '
         f'(number {number}, key TEXT NOT NULL UNIQUE, item TEXT NOT NULL)'
     )
     lock = (
         'INSERT INTO locks (name, size, last_number) VALUES (:name, 0, :last) '
         'ON CONFLICT DO NOTHING'
     )
-    added = run_sql(connection, lock, name=name, last=len(start_items))
-    rows = Rows(Table(name), connection)
+    added = run_sql(connection, lock, name=table.name, last=len(items))
+    rows = Rows(table, connection)
     # Somebody may have changed the table by hand, so count.
-    count = f'SELECT count(*) FROM "{name}"'
-    rows.size = run_sql(connection, count).scalar_one()
+    rows.size = rows.run(f'SELECT count(*) FROM "{table.name}"').scalar_one()
     rows.store_counts()
     if added.rowcount == 1 and rows.size == 0:
-        rows.update(start_items)
+        rows.update(items)
 
 
 if DATABASE_URL:
@@ -2846,7 +2866,7 @@ def log_requests(wsgi_app):
         method = quote(environ['REQUEST_METHOD'])
         path = quote(environ['PATH_INFO'], encoding='latin-1')
         body = wsgi_app(environ, start_response)
-        # Bottle has one response for each thread, so this is the one of this request.
+        # Bottle's response is the one of this thread, which has just answered.
         address = quote(environ['REMOTE_ADDR'], safe=':%') or '-'
         user = quote(environ.get('REMOTE_USER', '-'))
         moment = clock(int(time.time()))
@@ -2903,7 +2923,7 @@ if TRUSTED_PROXY:
 
 @app.hook('before_request')
 def clean_address():
-    """Shorten "[::1]:4711", as some proxies write the client's address, to "::1"."""
+    """Shorten "[::1]:4711", as some proxies write a client's address, to "::1"."""
     if TRUSTED_PROXY:
         address = request['REMOTE_ADDR'].lstrip('[').partition(']')[0]
         # Quoted, as a blank in it would forge a line of the log.
@@ -2912,7 +2932,10 @@ def clean_address():
 
 @app.hook('after_request')
 def add_prefix():
-    """Put back the path prefix that a proxy has removed, in Location and Link."""
+    """Put back the path prefix that a proxy has removed, in Location and Link.
+
+    With X-Forwarded-Prefix: /myapp, "/films/3" becomes "/myapp/films/3".
+    """
     if not TRUSTED_PROXY:
         return
     prefix = get_header('X-Forwarded-Prefix').rstrip('/')
@@ -2931,25 +2954,26 @@ def add_prefix():
 
 
 class Task(WSGITask):
-    """Waitress's work on one request. This one keeps the connection open after a 204.
+    """Answers a request as waitress does, but keeps the connection open after a 204.
 
-    Waitress itself closes it after each answer without a body. Without this class and
-    Channel all works as well, but PUT and DELETE lose a quarter of their speed.
+    Waitress closes a connection after an answer without a Content-Length, as that shows
+    the client where the body ends. A 204 has no body. Without this class and Channel
+    all works as well, but answers with 204 lose a quarter of their speed.
     """
 
     def set_close_on_finish(self):
-        """Have the connection closed after this answer, if that is needed."""
-        # Waitress calls this if an answer has no Content-Length, as the client sees the
-        # end of its body only when the connection closes. But without a body there is
-        # nothing to wait for: leave it open, unless the client wants it closed.
-        asked = self.request.headers.get('CONNECTION', '').lower()
-        client_wants_it = self.version == '1.0' or asked == 'close'
-        if self.has_body or client_wants_it:
+        """Have the connection closed after this answer; waitress calls this."""
+        if self.has_body or self.client_wants_to_close():
             super().set_close_on_finish()
+
+    def client_wants_to_close(self):
+        """Tell whether the client has asked for it, or is old (HTTP/1.0)."""
+        asked = self.request.headers.get('CONNECTION', '').lower()
+        return self.version == '1.0' or asked == 'close'
 
 
 class Channel(HTTPChannel):
-    """Waitress's connection to a client, which makes a Task for each request."""
+    """A connection to a client, for which waitress makes a Task for each request."""
 
     task_class = Task
 
@@ -2987,10 +3011,9 @@ server_options.update(
     max_request_body_size=1024 * 1024,  # above MAX_BODY, for which we answer in JSON
     inbuf_overflow=16 * 1024,  # bytes of a body that are kept in memory
     send_bytes=65536,  # so that head and body of an answer are sent together
-    # The next two keep clients from stopping the service that send requests and never
-    # read the answers. Once more than outbuf_high_watermark bytes wait for a client,
-    # waitress's only thread waits for it too. That is never reached, because waitress
-    # takes only recv_bytes of a client's requests, and the next after their answers.
+    # A client that sends requests and never reads the answers would block waitress's
+    # only thread, once outbuf_high_watermark bytes wait for it. So this is more than
+    # the answers to recv_bytes of requests, which waitress takes at a time.
     outbuf_high_watermark=64 * 1024 * 1024,
     recv_bytes=1024,
 )
@@ -3075,6 +3098,7 @@ def print_start(port):
 
 def finish(server):
     """Take no more connections; wait up to 5 seconds until all answers are sent."""
+    # Not server.close(), which would cut off those that are being sent.
     server.accepting = False
     deadline = time.monotonic() + 5
     while time.monotonic() < deadline:
