@@ -2552,7 +2552,7 @@ def transaction(patience):
             # client next. If this process hangs, PostgreSQL ends the transaction after
             # 10 seconds, so that others can go on.
             connection.exec_driver_sql(
-                f"SET LOCAL lock_timeout = '{patience}s'; "
+                f"SET LOCAL lock_timeout = '{patience * 1000:g}ms'; "
                 "SET LOCAL idle_in_transaction_session_timeout = '10s'"
             )
         yield connection
@@ -2607,7 +2607,7 @@ def ping_database():
 # does with films.put('3', film) becomes, in PostgreSQL:
 #
 #     BEGIN
-#     SET LOCAL lock_timeout = '1s'; ...
+#     SET LOCAL lock_timeout = '1000ms'; ...
 #     SELECT size, last_number FROM locks WHERE name = 'films' FOR UPDATE
 #     SELECT item FROM "films" WHERE key = '3'
 #     UPDATE "films" SET item = '{"Name": ...}' WHERE key = '3'
