@@ -67,8 +67,11 @@ The environment may set:
 The demo password is public: set API_PASSWORD before other machines can reach the
 service.
 
-There is no TLS here. Put a proxy that has it in front, or passwords and tokens cross
-the network in clear.
+There is no TLS here. Put a proxy that has it in front, or what is sent crosses the
+network in clear.
+
+Another WSGI server can serve "api:app", as in "gunicorn api:app". If it has several
+processes, set SECRET_KEY and DATABASE_URL, so that all of them have the same.
 """
 import atexit
 import base64
@@ -168,29 +171,25 @@ SCRIPT_TIMEOUT = number_setting('SCRIPT_TIMEOUT', 30, 0.1, 86_400, float)
 
 # --- Start-up -------------------------------------------------------------------------
 
-# The rooms below add to these, as in start_lines.append('Hello'), and main(), in the
-# last room, uses them. So main() need not be changed when a room is deleted.
+# Other rooms may add to these, and main(), in the last room, uses them. So main() need
+# not be changed when a room is added or deleted.
 
 # Lines to print at the start; {url} becomes the address of the service.
 start_lines = ['Listening on {url} (Ctrl-C ends it)']
 
-# Functions that raise 503 if something that the service needs can't be reached; the
-# room Database adds one.
+# Functions that raise 503 if something that the service needs can't be reached.
 health_checks = []
 
-# Options of waitress, the server. One thread answers all requests: more would not be
-# faster, as Python runs one at a time. While slow work waits, there is one more thread.
+# Options of waitress, the server. One thread answers all requests: more would not help,
+# as Python runs only one at a time. Work that waits adds another one meanwhile.
 server_options = {'threads': 1}
 
 # Functions that main() calls with waitress's server before it serves. gunicorn and
 # other servers do not call main(), so these are not called there.
 on_start = []
 
-# Functions that wrap the whole service (WSGI middleware, PEP 3333), as the log does.
+# Functions that main() wraps the whole service with (WSGI middleware, PEP 3333).
 middleware = []
-
-# Functions that main() calls a few times a second, and once at the end.
-housekeeping = []
 
 log = logging.getLogger('api')
 stopping = threading.Event()  # set once the program is to end
@@ -208,7 +207,7 @@ class ApiError(HTTPResponse):
     """
 
     def __init__(self, code, message, headers=None, **more):
-        self.message = message  # which fields() reads
+        self.message = message
         body = json.dumps({**more, **self.fields()})
         # Bottle makes a header of content_type=...
         super().__init__(body, code, headers, content_type=JSON)
@@ -223,27 +222,28 @@ class Api(bottle.Bottle):
 
     def default_error_handler(self, error):
         """Return the JSON of one of Bottle's own errors; set its headers."""
+        response.content_type = JSON
         if error.status_code == 405:
-            methods = all_methods(error.headers['Allow'].split(','))
-            response.set_header('Allow', ','.join(methods))
-            if request.method == 'OPTIONS':
-                # Browsers send it before a page of another origin may call (CORS
-                # preflight), and no route takes it.
-                response.status = 204
-                return ''
+            return answer_wrong_method(error)
         if error.status_code == 500:
             # After a crash Bottle drops all headers. The hooks below set those that
             # every answer has, so call them again.
             self.trigger_hook('after_request')
-        response.content_type = JSON
         return json.dumps({'message': error.body})
 
 
-def all_methods(methods):
-    """Return the methods of a path's routes, and those that need no route."""
+def answer_wrong_method(error):
+    """Return the body for a method that no route of the path has; set Allow."""
+    methods = error.headers['Allow'].split(',')
     if 'GET' in methods:
-        methods = [*methods, 'HEAD']  # which Bottle answers as it does GET
-    return [*methods, 'OPTIONS']
+        methods.append('HEAD')  # which Bottle answers as it does GET
+    response.set_header('Allow', ','.join([*methods, 'OPTIONS']))
+    if request.method == 'OPTIONS':
+        # No route has it, but every path answers it. Browsers send it before a page of
+        # another origin may call (CORS preflight).
+        response.status = 204
+        return ''
+    return json.dumps({'message': error.body})
 
 
 app = Api()
@@ -252,7 +252,7 @@ app = Api()
 def from_wsgi(text):
     """Return a text of a request, decoded as UTF-8; raise UnicodeDecodeError.
 
-    WSGI servers decode it as latin-1: "\u00e9" arrives as "\u00c3\u00a9".
+    WSGI servers decode it as latin-1: "é" arrives as "Ã©".
     """
     return text.encode('latin-1').decode()
 
@@ -289,9 +289,9 @@ MAX_DEPTH = 100  # how deep lists and objects may be nested
 
 
 def get_header(name, default=''):
-    """Return a header of the request in latin-1, or default if there is none."""
-    # WSGI keeps the header api-key as HTTP_API_KEY. Bottle's get_header() would raise
-    # an error if it is not UTF-8.
+    """Return a header of the request, decoded as latin-1; default if there is none."""
+    # WSGI keeps the header User-Agent as HTTP_USER_AGENT. Bottle's get_header() would
+    # raise an error if it is not UTF-8.
     return request.get('HTTP_' + name.upper().replace('-', '_'), default)
 
 
@@ -386,7 +386,7 @@ class Rule(NamedTuple):
 def check(fields, rules, required=(), ignored=(), make_error=ApiError):
     """Return the fields if they keep the rules; raise 400 that names the first bad one.
 
-    ignored are fields that GET shows, so a client may send them back; they are dropped.
+    ignored are fields that may be sent, because GET shows them, but that are dropped.
     make_error is the class of the error, for a room that has its own.
     """
     for name in fields:
@@ -423,7 +423,7 @@ def matching(pattern, wording):
 
 
 def identifier(most, marks='._-'):
-    """Return the rule for an id in a path, which "." and ".." alone can't be."""
+    """Return the rule for an id in a path; it refuses "." and ".." alone."""
     characters = set(string.ascii_letters + string.digits + marks)
 
     def allows(value):
@@ -490,7 +490,7 @@ class Memory(UserDict):
 
     def __init__(self, items):
         super().__init__(items)
-        self.lock = threading.RLock()  # so that page() may be called inside writing()
+        self.lock = threading.RLock()  # the thread that holds it may take it again
         self.last_number = len(items)
 
     @contextmanager
@@ -549,18 +549,20 @@ class Collection(MutableMapping):
         return self.storage.page(start, stop)
 
     def items(self):
-        """Return the view of a copy, so that others may write meanwhile."""
+        """Return the items of a copy, so that other threads may go on writing."""
         return dict(self.page()).items()
 
     def values(self):
-        """Return the view of a copy, so that others may write meanwhile."""
+        """Return the values of a copy, so that other threads may go on writing."""
         return dict(self.page()).values()
 
     def put(self, key, item):
         """Store an item, or replace the one with this key; return whether it is new."""
         with self.storage.writing() as items:
             is_new = key not in items
-            self.store_if_room(items, key, item)
+            if is_new:
+                refuse_if_full(items)
+            items[key] = item
         return is_new
 
     def add(self, key, item):
@@ -568,25 +570,27 @@ class Collection(MutableMapping):
         with self.storage.writing() as items:
             is_free = key not in items
             if is_free:
-                self.store_if_room(items, key, item)
+                refuse_if_full(items)
+                items[key] = item
         return is_free
 
     def add_numbered(self, item):
         """Store an item under the next number, as text, and return that key."""
         with self.storage.writing() as items:
+            refuse_if_full(items)
             key = str(items.next_number())
             while key in items:  # put() may have used this number
                 key = str(items.next_number())
-            self.store_if_room(items, key, item)
+            items[key] = item
         return key
 
     def change(self, key, fields):
         """Replace fields of an item; return the new item, or None if there is none."""
         with self.storage.writing() as items:
-            if key not in items:
-                return None
-            item = {**items[key], **fields}
-            self.store_if_room(items, key, item)
+            item = items.get(key)
+            if item is not None:
+                item = {**item, **fields}
+                items[key] = item
         return item
 
     def pop(self, key, *default):
@@ -596,12 +600,6 @@ class Collection(MutableMapping):
         """
         with self.storage.writing() as items:
             return items.pop(key, *default)
-
-    def store_if_room(self, items, key, item):
-        """Store an item, while writing; raise 507 if there is no room for one more."""
-        if key not in items and len(items) >= MAX_ITEMS:
-            raise ApiError(507, f'There is no room for more than {MAX_ITEMS} here')
-        items[key] = item
 
     # MutableMapping has these as well, but without the lock. The rooms here do not use
     # them, but yours may.
@@ -618,7 +616,8 @@ class Collection(MutableMapping):
         """Return the item of this key; store default first if there is none."""
         with self.storage.writing() as items:
             if key not in items:
-                self.store_if_room(items, key, default)
+                refuse_if_full(items)
+                items[key] = default
             return items[key]
 
     def clear(self):
@@ -627,14 +626,20 @@ class Collection(MutableMapping):
             items.clear()
 
 
+def refuse_if_full(items):
+    """Raise 507 if there is no room for one more item."""
+    if len(items) >= MAX_ITEMS:
+        raise ApiError(507, f'There is no room for more than {MAX_ITEMS} here')
+
+
 # --- Sign-in --------------------------------------------------------------------------
 
 REALM = 'realm="One-File API"'
-# Each token carries this fingerprint of the password, which nobody can compute without
-# SECRET_KEY. If the password changes, so does the fingerprint, and the old tokens end.
+# A fingerprint of the password, which nobody can compute without SECRET_KEY. It goes
+# into each token as password_version: once the password is another, old tokens end.
 fingerprint = hmac.new(SECRET_KEY.encode(), API_PASSWORD.encode(), 'sha256')
-# The names are LDAP's: cn is the name to sign in with. A group is cn=Admins, or in full
-# cn=Admins,ou=groups,dc=example,dc=com.
+# cn is LDAP's word for the name to sign in with, and memberOfs a tutorial's for the
+# groups. A group is cn=Admins, or in full cn=Admins,ou=groups,dc=example,dc=com.
 DEMO = {
     'cn': API_USERNAME,
     'memberOfs': ['cn=Admins'],
@@ -644,15 +649,15 @@ SIGN_IN = {'username': text_of(1, 1000), 'password': text_of(1, 1000)}
 # OAuth clients send these as well; they are not looked at.
 OAUTH_FIELDS = ['grant_type', 'scope', 'client_id', 'client_secret']
 
-# Where find_account() looks: dicts of accounts by name. The room Users adds its own.
-accounts = [{API_USERNAME: DEMO}]
-# Functions that get an account and a password, and return True if it is the right one.
-# The room Passwords adds one.
+# Where find_account() looks: dicts of accounts by name.
+account_tables = [{API_USERNAME: DEMO}]
+# Functions that get an account, other than DEMO, and a password, and return whether it
+# is the right one. The room Passwords adds has_password().
 password_checks = []
 
 
 def warn_of_demo_password(server):
-    """Add a line to the start if others may reach the service, and know a password."""
+    """Add a line to the start if other machines can use the public demo password."""
     if API_PASSWORD == DEMO_PASSWORD and not only_this_machine():
         start_lines.append(
             'WARNING: other machines may reach this; set API_PASSWORD to a secret one.'
@@ -676,8 +681,9 @@ class AuthPlugin:
     def apply(self, callback, route):
         """Return a route's function, with its auth function called before it.
 
-        Bottle calls this once for each route, at its start. For GET /users, which has
-        auth=admin, it then calls guarded(), which calls admin() and list_users().
+        Bottle calls this once for each route, before its first request. The function
+        that comes back is what it then calls for each: with auth=admin, it calls
+        admin(), and then the function of the route.
         """
         refuse_unknown_options(route)
         if 'auth' not in route.config:
@@ -735,7 +741,7 @@ def admin():
 
 def find_account(name):
     """Return the account with this name, or {} if there is none or it is locked."""
-    for table in accounts:
+    for table in account_tables:
         account = table.get(name)
         if account is None:
             continue
@@ -765,7 +771,7 @@ def is_right_password(account, password):
     if account is DEMO:
         # As bytes, because compare_digest takes no text with letters like é.
         return secrets.compare_digest(password.encode(), API_PASSWORD.encode())
-    # Also if there is no account ({}), so that the time does not tell.
+    # Also if there is no account ({}): the answer must not come sooner then.
     return any(is_right(account, password) for is_right in password_checks)
 
 
@@ -836,7 +842,8 @@ def read_token(token):
     account = find_account(name)
     version = claims.get('password_version')
     if version is None:
-        # Made by another program that knows SECRET_KEY: for the demo account alone.
+        # Not made here, but by a program that knows SECRET_KEY, such as a test: good
+        # for the demo account alone.
         return name if account is DEMO else None
     if version != account.get('password_version'):
         # The password has changed, or the account is gone or locked ({}).
@@ -849,8 +856,8 @@ def read_token(token):
 
 def basic():
     """Return the name of who signs in by HTTP Basic (RFC 7617); raise 401, 429 ..."""
-    # Not Bottle's request.auth: without this header, it returns the name that a server
-    # in front has set, and no password.
+    # Not Bottle's request.auth: if the header is missing, that trusts a name which a
+    # server in front has set.
     given = bottle.parse_auth(get_header('Authorization'))
     account = None
     if given:
@@ -870,6 +877,7 @@ def get_root():
     """Greet a program; send a browser on to the docs page, if the file has one."""
     has_docs = any(route.rule == '/docs' for route in app.routes)
     if has_docs and 'text/html' in get_header('Accept'):
+        # Not /docs, so that it is right under a path prefix too.
         return HTTPResponse(status=302, Location='docs', vary='Accept')
     return HTTPResponse({'hello': 'world'}, vary='Accept')
 
@@ -982,8 +990,8 @@ MONTHS = (
     'January|February|March|April|May|June|'
     'July|August|September|October|November|December'
 )
-# FILM is what a client sends. FILM_QUERY has the names as they are stored, for queries
-# such as /films?Year=2018.
+# FILM is what a client sends. FILM_QUERY, for the room Lists, has the names as they are
+# stored.
 FILM = {
     'name': text_of(1, 200),
     'year': whole_number(1870, 2100),
@@ -1017,8 +1025,8 @@ def read_film():
 
 @app.get('/films')
 def list_films():
-    """Return the films that the query asks for, by id."""
-    # list_page() is in the room Lists, and returns pairs of id and film.
+    """Return the films by their ids."""
+    # list_page(), of the room Lists, returns pairs of id and film.
     return dict(list_page(films, FILM_QUERY))
 
 
@@ -1188,6 +1196,7 @@ def read_record():
     fields = check(
         read_fields(JSON), RECORD, ignored=READ_ONLY, make_error=RecordError
     )
+    # Also if there are no fields at all.
     if all(value is None for value in fields.values()):
         message = 'Please populate atleast one field into the record and try again!'
         raise RecordError(400, message)
@@ -1199,7 +1208,7 @@ def post_key(username):
     """Make an API key for a new name. Only this answer ever shows it."""
     if not KEY_NAME.allows(username):
         raise RecordError(400, f'username must be {KEY_NAME.wording}')
-    refuse_too_many_keys()
+    count_new_key()
     # With the name in front, api_key() finds the owner at once.
     key = f'{username}.{secrets.token_urlsafe(16)}'
     if not api_keys.add(username, hash_key(key)):
@@ -1237,7 +1246,7 @@ def delete_key(username):
 
 @app.get('/api/list')
 def list_records():
-    """Return the records that the query asks for."""
+    """Return the records."""
     pairs = list_page(records, {**RECORD, **READ_ONLY}, show_record)
     return json_answer([record for _, record in pairs])
 
@@ -1369,11 +1378,8 @@ USER_QUERY = {
 }
 del USER_QUERY['password']
 
-# To hash a password may take ten seconds, if others wait. So rights are checked before
-# it, and again after it: the caller may not be an administrator any more.
-
 users = Collection('users', START_USERS)
-accounts.append(users)  # users who have a password can sign in
+account_tables.append(users)  # users who have a password can sign in
 
 
 def no_user(cn):
@@ -1409,7 +1415,7 @@ def read_user(fields, required=()):
 
 @app.get('/users', auth=admin)
 def list_users():
-    """Return the users that the query asks for."""
+    """Return the users."""
     pairs = list_page(users, USER_QUERY, show_user)
     return json_answer([user for _, user in pairs])
 
@@ -1418,7 +1424,9 @@ def list_users():
 def create_user():
     """Add a user; raise 409."""
     given = read_user(read_fields(JSON), required=['cn', 'sn'])
-    admin()  # raises 403
+    # Again: if others wait for a hash too, this one may have taken ten seconds, and the
+    # caller may have lost the rights of an administrator.
+    admin()
     cn = given['cn']
     defaults = {'uid': cn, 'memberOfs': [], 'sshPublicKeys': [], 'accountLocked': False}
     user = {**defaults, **given}
@@ -1458,7 +1466,7 @@ def patch_user(cn):
 
 def check_rights(cn, fields):
     """Raise 401 or 403 if the caller may not change these fields of a user."""
-    # bearer() looks whether the caller's account is still there.
+    # bearer() raises 401 if the caller's account is gone or locked by now.
     is_own_password = cn == bearer() and list(fields) == ['password']
     if not is_own_password:
         admin()
@@ -1468,7 +1476,7 @@ def change_user(cn, fields):
     """Change the fields of a user; return the user; raise 400, 401, 403 or 404."""
     # The name stays, even if another one was sent.
     changes = {**read_user(fields), 'cn': cn}
-    check_rights(cn, fields)
+    check_rights(cn, fields)  # again, as in create_user()
     user = users.change(cn, changes)
     if user is None:
         raise no_user(cn)
@@ -1545,7 +1553,7 @@ def post_login():
 
 @app.get('/courses', auth=bearer)
 def list_courses():
-    """Return the courses that the query asks for."""
+    """Return the courses."""
     return {'courses': [course for _, course in list_page(courses, COURSE)]}
 
 
@@ -1895,7 +1903,7 @@ def read_sort(text, rules):
 # --- Limits ---------------------------------------------------------------------------
 
 
-class Event(NamedTuple):
+class Attempt(NamedTuple):
     """A failed sign-in or a new API key: when, in seconds, and from which address."""
 
     time: float
@@ -1905,9 +1913,9 @@ class Event(NamedTuple):
 
 
 # The newest are at the end. If it is full, the oldest is dropped.
-events = deque(maxlen=10_000)
+attempts = deque(maxlen=10_000)
 # An RLock, because a thread that holds it may take it again.
-events_lock = threading.RLock()
+attempts_lock = threading.RLock()
 
 
 def refuse_too_many_sign_ins(name):
@@ -1916,7 +1924,7 @@ def refuse_too_many_sign_ins(name):
     The limit is RATE_LIMIT for a name at an address, and ten times that for an address
     whatever the names, as a whole school may share one.
     """
-    with events_lock:
+    with attempts_lock:
         refuse_above(RATE_LIMIT, 'failed sign-ins', name)
         refuse_above(10 * RATE_LIMIT, 'failed sign-ins')
 
@@ -1924,47 +1932,47 @@ def refuse_too_many_sign_ins(name):
 def count_failed_sign_in(name):
     """Log and count a failed sign-in; raise 429 instead if there are too many."""
     log.info('Refused to sign in %s from %s', ascii(name)[:80], request['REMOTE_ADDR'])
-    with events_lock:
+    with attempts_lock:
         refuse_too_many_sign_ins(name)  # others may have failed meanwhile
-        count_event('failed sign-ins', name)
+        count_attempt('failed sign-ins', name)
 
 
-def refuse_too_many_keys():
+def count_new_key():
     """Count a new API key; raise 429 after RATE_LIMIT of them from an address."""
-    with events_lock:
+    with attempts_lock:
         refuse_above(RATE_LIMIT, 'new API keys')
-        count_event('new API keys', '')
+        count_attempt('new API keys', '')
 
 
 def refuse_above(limit, kind, name=None):
-    """Raise 429 if the caller's address had so many events of a kind in a minute.
+    """Raise 429 if the caller's address had so many attempts of a kind in a minute.
 
-    With a name, only the events of this name count.
+    With a name, only the attempts of this name count.
     """
     now = time.monotonic()
     address = request['REMOTE_ADDR']
     if limit == 0:
         return
     times = []
-    for event in events:
-        if event.kind != kind or event.address != address:
+    for attempt in attempts:
+        if attempt.kind != kind or attempt.address != address:
             continue
-        if name is not None and event.name != name:
+        if name is not None and attempt.name != name:
             continue
-        if event.time > now - 60:
-            times.append(event.time)
+        if attempt.time > now - 60:
+            times.append(attempt.time)
     if len(times) < limit:
         return
-    # With a limit of 10: once the tenth newest is a minute old, only nine are left.
-    free_at = times[-limit] + 60
-    seconds = math.ceil(free_at - now)
+    # With a limit of 10: once the tenth newest is a minute old, only nine count.
+    tenth_newest = times[-limit]
+    seconds = math.ceil(tenth_newest + 60 - now)
     message = f'Too many {kind}: please try again in {seconds} seconds'
     raise ApiError(429, message, {'Retry-After': str(seconds)})
 
 
-def count_event(kind, name):
-    """Remember an event of the caller's address."""
-    events.append(Event(time.monotonic(), kind, request['REMOTE_ADDR'], name))
+def count_attempt(kind, name):
+    """Remember an attempt of the caller's address."""
+    attempts.append(Attempt(time.monotonic(), kind, request['REMOTE_ADDR'], name))
 
 
 # --- Slow work ------------------------------------------------------------------------
@@ -2283,6 +2291,7 @@ def are_parts_of(parts, expected):
             return False
         if isinstance(wanted, int) and len(part) != wanted:
             return False
+        # If wanted is None, any part will do.
     return True
 
 
@@ -2343,17 +2352,19 @@ def read_etags(header):
 # --- Browsers -------------------------------------------------------------------------
 
 SAFE_METHODS = ['GET', 'HEAD', 'OPTIONS']
-# Other origins, as in https://app.example.com, whose pages may call the service. The
-# room CORS adds some.
+# Other origins, as in https://app.example.com, whose pages may call the service.
 page_origins = []
-# The names that the header Host may have; if empty, it may have any. main() fills this.
-# Under gunicorn and other servers, which do not listen on HOST, it stays empty.
+# The names that the header Host may have; if empty, it may have any. Filled at the
+# start. Under gunicorn and other servers, which do not use HOST, it stays empty.
 own_hosts = []
+# The settings that allow more origins, and more names in Host, for the errors.
+page_settings = []
+host_settings = ['HOST (other machines)']
 
 
 def only_this_machine():
     """Tell whether no other machine can reach the service."""
-    # Only to be asked at the start, as rooms below this one may add a trusted proxy.
+    # Not to be called before the start, as a room below may add a trusted proxy.
     is_loopback = re.fullmatch(r'localhost|::1|127\.[0-9.]+', HOST) is not None
     return is_loopback and 'trusted_proxy' not in server_options
 
@@ -2390,7 +2401,7 @@ def refuse_foreign_host():
         raise ApiError(
             403,
             f'Host must be {", ".join(own_hosts)}. To be reached by another name, set '
-            'HOST (other machines) or TRUSTED_PROXY (a proxy in front)',
+            f'{" or ".join(host_settings)}',
         )
 
 
@@ -2400,9 +2411,8 @@ def refuse_foreign_page():
     Any page on the web can make a browser send a form here, even to 127.0.0.1.
     """
     if is_foreign_page():
-        raise ApiError(
-            403, 'Only pages of this service, and of CORS_ORIGIN, may change anything'
-        )
+        allowed = ', and of '.join(['this service', *page_settings])
+        raise ApiError(403, f'Only pages of {allowed} may change anything')
 
 
 def is_foreign_page():
@@ -2410,11 +2420,12 @@ def is_foreign_page():
 
     Browsers say so in one of two headers, which a page can't change:
 
-        Sec-Fetch-Site: same-origin       over HTTPS, and to their own machine: ours
-        Sec-Fetch-Site: none              the user typed in the address: not a page
-        Sec-Fetch-Site: cross-site ...    another site's
-        Origin: http://NAME:PORT          over plain HTTP to another machine: ours if
-                                          it is the same as in Host
+        Sec-Fetch-Site: same-origin       our page
+        Sec-Fetch-Site: none              no page: the user typed in the address
+        Sec-Fetch-Site: cross-site ...    another page
+        Origin: http://NAME:PORT          our page, if the same is in Host
+
+    They leave out the first one over plain HTTP, but for 127.0.0.1 and localhost.
     """
     origin = get_header('Origin')
     if origin in page_origins:
@@ -2446,6 +2457,7 @@ for origin in CORS_ORIGIN:
         )
 
 page_origins += CORS_ORIGIN
+page_settings.append('CORS_ORIGIN')
 
 
 @app.hook('after_request')
@@ -2547,10 +2559,10 @@ def transaction(patience):
     """
     with engine.begin() as connection:
         if not IS_SQLITE:
-            # Both at once, as each call takes a way to PostgreSQL and back. LOCAL: for
-            # this transaction only, as PgBouncer may give the connection to another
-            # client next. If this process hangs, PostgreSQL ends the transaction after
-            # 10 seconds, so that others can go on.
+            # LOCAL: for this transaction only, as PgBouncer may give the connection to
+            # another client next. If this process hangs, PostgreSQL ends the
+            # transaction after 10 seconds, so that others can go on. Both are sent at
+            # once, to save a round trip.
             connection.exec_driver_sql(
                 f"SET LOCAL lock_timeout = '{patience * 1000:g}ms'; "
                 "SET LOCAL idle_in_transaction_session_timeout = '10s'"
@@ -2573,7 +2585,7 @@ def database_errors():
         error = getattr(problem, 'orig', problem)
         if not is_away(error):
             raise
-        log.warning('Database: %a', first_line(error))
+        log.warning('Database: %a', first_line(error))  # %a: in ASCII
         message = 'The database is away or locked: please try later'
         raise ApiError(503, message, {'Retry-After': '1'}) from None
 
@@ -2644,7 +2656,8 @@ class Table:
     """Where a collection keeps its items if there is a database; in place of Memory.
 
     Items are stored as JSON, and keys as in a URL, where "/" is "%2F". Both are ASCII,
-    so databases of every encoding take them.
+    so databases of every encoding take them. The name stands in the SQL as it is: it is
+    that of a collection in this file, and never from a client.
     """
 
     def __init__(self, name):
@@ -2683,7 +2696,7 @@ class Table:
     @contextmanager
     def writing(self):
         """Give the Rows, which nobody else can change meanwhile; raise 503."""
-        # With a slot comes a thread for other requests, as all that follows may wait.
+        # A slot brings the server a thread for other requests, as the rest may wait.
         with (
             self.slots,
             take_turn(self.lock, self.name),
@@ -2836,7 +2849,8 @@ def create_table(connection, table, items):
     # Somebody may have changed the table by hand, so count.
     rows.size = rows.run(f'SELECT count(*) FROM "{table.name}"').scalar_one()
     rows.store_counts()
-    if added.rowcount == 1 and rows.size == 0:
+    is_new = added.rowcount == 1
+    if is_new and rows.size == 0:
         rows.update(items)
 
 
@@ -2850,7 +2864,7 @@ if DATABASE_URL:
 
 # --- Access log -----------------------------------------------------------------------
 
-log_lines = deque(maxlen=100_000)  # until write_log() writes them
+log_lines = deque(maxlen=100_000)  # until write_lines() writes them
 
 
 def log_requests(wsgi_app):
@@ -2866,7 +2880,7 @@ def log_requests(wsgi_app):
         method = quote(environ['REQUEST_METHOD'])
         path = quote(environ['PATH_INFO'], encoding='latin-1')
         body = wsgi_app(environ, start_response)
-        # Bottle's response is the one of this thread, which has just answered.
+        # Here response is the answer that this thread has just made.
         address = quote(environ['REMOTE_ADDR'], safe=':%') or '-'
         user = quote(environ.get('REMOTE_USER', '-'))
         moment = clock(int(time.time()))
@@ -2888,18 +2902,31 @@ def clock(second):
     return time.strftime('%d/%b/%Y:%H:%M:%S %z', time.localtime(second))
 
 
-def write_log():
+def write_lines():
     """Write all lines that wait in one print(), which is faster."""
     lines = []
-    while log_lines:
-        lines.append(log_lines.popleft())
+    with suppress(IndexError):  # raised once none is left
+        while True:
+            lines.append(log_lines.popleft())
     if lines:
         with suppress(OSError):  # a full disk must not end the service
             print('\n'.join(lines), flush=True)
 
 
+def write_log():
+    """Write the lines that have come, a few times a second, until the service stops."""
+    while not stopping.wait(0.2):  # seconds
+        write_lines()
+
+
+def start_log(server):
+    """Begin to write the log, in a thread of its own."""
+    threading.Thread(target=write_log, daemon=True).start()
+    atexit.register(write_lines)  # the last ones
+
+
 middleware.append(log_requests)
-housekeeping.append(write_log)
+on_start.append(start_log)
 
 # --- Proxy ----------------------------------------------------------------------------
 
@@ -2911,6 +2938,8 @@ if TRUSTED_PROXY not in ('', '*'):
             'TRUSTED_PROXY must be an address as in 127.0.0.1, or * for any, and not '
             f'{TRUSTED_PROXY!r}'
         )
+
+host_settings.append('TRUSTED_PROXY (a proxy in front)')
 
 if TRUSTED_PROXY:
     server_options['trusted_proxy'] = TRUSTED_PROXY
@@ -3032,7 +3061,8 @@ def get_health():
 def main():
     """Serve until the program is asked to stop."""
     logging.basicConfig(stream=sys.stdout, format='%(message)s', level=logging.INFO)
-    # Waitress's own lines have paths as they were sent, with line breaks.
+    # Waitress's own lines have paths as they were sent. With a line break in a path, a
+    # client could forge lines.
     logging.getLogger('waitress').setLevel(logging.CRITICAL)
     wsgi_app = app
     for wrap in middleware:
@@ -3048,10 +3078,8 @@ def main():
     serving = threading.Thread(target=server.run, daemon=True)
     serving.start()
     while serving.is_alive() and not stopping.is_set():
-        time.sleep(0.2)
-        do_housekeeping()
+        serving.join(0.2)  # seconds
     finish(server)
-    do_housekeeping()
     if not stopping.is_set():
         sys.exit('The server has ended by itself')
 
@@ -3059,12 +3087,6 @@ def main():
 def stop(number, frame):
     """Let main() end; signals call this."""
     stopping.set()
-
-
-def do_housekeeping():
-    """Call what the rooms want to be called now and then."""
-    for function in housekeeping:
-        function()
 
 
 def listen():

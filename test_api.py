@@ -124,8 +124,8 @@ class Case(unittest.TestCase):
     def setUp(self):
         for collection in getattr(api, 'all_collections', []):
             reset(collection)
-        if hasattr(api, 'events'):
-            api.events.clear()
+        if hasattr(api, 'attempts'):
+            api.attempts.clear()
         quick = {name: value for name, value in QUICK.items() if hasattr(api, name)}
         if quick:
             self.patch(**quick)
@@ -1822,7 +1822,7 @@ class Limits(Case):
         user = {'cn': 'carol', 'sn': 'x', 'password': 'pässword'}
         self.app.post_json('/users', user, headers=self.bearer, status=201)
         self.patch(RATE_LIMIT=10)
-        api.events.clear()
+        api.attempts.clear()
 
     def sign_in(self, way='/token', name=None, password='x', address='192.0.2.1'):
         """Sign in, as the demo account unless there is a name; return the answer."""
@@ -1973,7 +1973,7 @@ class Limits(Case):
             ('a key', lambda _: self.use_key('sumit.wrong')),
         ]:
             with self.subTest(guess=name):
-                api.events.clear()
+                api.attempts.clear()
                 statuses = [answer.status_int for answer in at_once(guess, range(60))]
                 self.assertEqual(statuses.count(401), 10)
                 self.assertEqual(statuses.count(429), 50)
@@ -2023,13 +2023,13 @@ class Limits(Case):
     def test_addresses_fill_no_memory(self):
         for number in range(10_000):
             address = f'2001:db8::{number:x}'
-            event = api.Event(time.monotonic(), 'failed sign-ins', address, 'x')
-            api.events.append(event)
+            event = api.Attempt(time.monotonic(), 'failed sign-ins', address, 'x')
+            api.attempts.append(event)
         for number in range(20):
             with self.subTest(number=number):
                 answer = self.sign_in(address=f'192.0.2.{number}')
                 self.assertEqual(answer.status_int, 401)
-        self.assertEqual(len(api.events), 10_000)
+        self.assertEqual(len(api.attempts), 10_000)
 
     # The queue of passwords
 
