@@ -519,8 +519,7 @@ class Collection(MutableMapping):
 
     Use it like a dict: MutableMapping adds get() and the like, which call the methods
     here. A method that reads and then writes holds the lock for both. An item is what
-    JSON can hold. Do not change one that you have read: put() or change() stores a new
-    one.
+    JSON can hold. Do not change one that you have read, but store a new one.
     """
 
     def __init__(self, name, items=()):

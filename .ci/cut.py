@@ -5,9 +5,9 @@
     python .ci/cut.py --table
 
 writes a file that runs by itself and holds nothing that it does not use. --lists,
---database, --access-log and --connections keep these rooms as well; without --lists, a
-list is answered as a whole. --table prints how long each section's piece is, and which
-packages it needs, as the rows of README.md's table.
+--database, --cors, --proxy, --access-log and --connections keep these rooms as well;
+without --lists, a list is answered as a whole. --table prints how long each section's
+piece is, and which packages it needs, as the rows of README.md's table.
 
 Nothing in api.py is marked for this, apart from the banners. A piece has these
 statements of api.py:
@@ -18,20 +18,25 @@ statements of api.py:
 - a statement that gives nothing a name, such as a check of a setting, if something of
   its room is there, all that it names of other rooms, and each path that it prints
 - a plugin, if a route asks for it, and a route that makes tokens, if a route takes them
+
+and of the classes only the methods that something calls.
 """
 import ast
+import itertools
 import re
 import symtable
 import sys
 from argparse import ArgumentParser
+from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
 PROJECT = Path(__file__).resolve().parent.parent
 SECTIONS = ['Hello', 'Weekend API', 'Films', 'Records', 'Users', 'Courses', 'Docs']
+COLLECTIONS = 'Collections'
+LISTS = 'Lists'
 DATABASE = 'Database'
 # Rooms that a piece has only if it is asked to keep them, with what --help says.
-LISTS = 'Lists'
 KEEP = {
     LISTS: 'answer lists in pages, sorted and searched',
     DATABASE: 'keep the data in SQLite or PostgreSQL',
@@ -423,11 +428,54 @@ def write_docstring(piece):
         elif absent.intersection(re.findall(r'[A-Z_]{4,}', paragraph)):
             continue
         paragraphs.append(paragraph)
+    if COLLECTIONS in rooms and DATABASE not in rooms:
+        paragraphs.insert(1, 'It keeps all in memory: what is added is lost at the end.')
     if piece.files():
         files = ' and '.join(piece.files())
         paragraphs.insert(1, f'It reads {files} in its own folder.')
     text = '\n\n'.join(paragraphs)
     return text if text.endswith('"""') else text + '\n"""'
+
+
+def drop_methods(text):
+    """Return the text of a piece without the methods that nothing calls."""
+    tree = ast.parse(text)
+    called = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    lines = text.splitlines()
+    dropped = set()
+    for kind in tree.body:
+        # Bottle may call a class without bases: a plugin.
+        if not isinstance(kind, ast.ClassDef) or not kind.bases:
+            continue
+        for before, method in itertools.pairwise(kind.body):
+            name = getattr(method, 'name', '__')
+            if not name.startswith('__') and name not in called | inherited(kind, tree):
+                dropped.update(range(before.end_lineno, method.end_lineno))
+    if not dropped:
+        return text
+    kept = [line for number, line in enumerate(lines) if number not in dropped]
+    # Again, as nothing else may call what these methods called.
+    return drop_methods('\n'.join(kept) + '\n')
+
+
+def inherited(kind, tree):
+    """Return the methods of the bases of a class, or its own if they are not known."""
+    names = set()
+    for base in kind.bases:
+        module = find_module(ast.unparse(base), tree)
+        if module.partition('.')[0] not in sys.stdlib_module_names:
+            return {node.name for node in kind.body if hasattr(node, 'name')}
+        names.update(dir(getattr(import_module(module), ast.unparse(base))))
+    return names
+
+
+def find_module(name, tree):
+    """Return the module from which a name is imported, or ''."""
+    for node in tree.body:
+        imported = node.names if isinstance(node, ast.ImportFrom) else []
+        if name in [one.name for one in imported]:
+            return node.module
+    return ''
 
 
 # --- Command line ---------------------------------------------------------------------
@@ -444,7 +492,8 @@ def cut(sections, kept=()):
     metadata = text.partition('"""')[0]
     parts, banners = read_parts(text)
     piece = Piece(parts, sections, kept)
-    return write(piece, metadata, banners), piece.packages(metadata)
+    text = drop_methods(write(piece, metadata, banners))
+    return text, piece.packages(metadata)
 
 
 def table_rows():
