@@ -411,6 +411,7 @@ def write_docstring(piece):
     text = text.replace(title, f'"""{sections}: a piece of the One-File API.', 1)
     file_name = '_'.join(piece.sections).lower().replace(' ', '_')
     text = text.replace('python api.py', f'python {file_name}.py')
+    text = text.replace('api:app', f'{file_name}:app')
     rooms = {part.room for part in piece.chosen}
     absent = {part.room for part in piece.parts} - rooms
     absent |= piece.settings_in(piece.parts) - piece.settings_in(piece.chosen)
@@ -429,7 +430,7 @@ def write_docstring(piece):
             continue
         paragraphs.append(paragraph)
     if COLLECTIONS in rooms and DATABASE not in rooms:
-        paragraphs.insert(1, 'It keeps all in memory: what is added is lost at the end.')
+        paragraphs.insert(1, 'All is kept in memory, and lost when it ends.')
     if piece.files():
         files = ' and '.join(piece.files())
         paragraphs.insert(1, f'It reads {files} in its own folder.')
