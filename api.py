@@ -46,7 +46,7 @@
 
 New here? Look at Films or Courses first: they show what the rooms above them are for.
 "python .ci/cut.py Films > films.py" writes a file with this room and what it needs. Or
-copy this file, and delete the rooms marked "copy" that you do not need; CORS, SQL with
+copy all, and delete those rooms marked "copy" that you do not need; CORS, SQL with
 Database, Access log, Proxy and Connections can go as well. Put a room of your own after
 Courses: Database makes tables only for the collections above it.
 
@@ -149,7 +149,8 @@ def number_setting(name, default, least, most, kind=int):
         value = kind(text)
     except ValueError:
         value = None
-    if value is None or not least <= value <= most:
+    is_fine = value is not None and least <= value <= most
+    if not is_fine:
         wanted = f'a number from {least} to {most}, as in {name}={default}'
         sys.exit(f'{name} must be {wanted}, and not {text!r}')
     return value
@@ -181,14 +182,15 @@ start_lines = ['Listening on {url} (Ctrl-C ends it)']
 health_checks = []
 
 # Options of waitress, the server. One thread answers all requests: more would not help,
-# as Python runs only one at a time. Work that waits adds another one meanwhile.
+# as Python runs only one at a time. Whoever has to wait adds one for that time.
 server_options = {'threads': 1}
 
 # Functions that main() calls with waitress's server before it serves. gunicorn and
 # other servers do not call main(), so these are not called there.
 on_start = []
 
-# Functions that main() wraps the whole service with (WSGI middleware, PEP 3333).
+# Functions that get the service as a WSGI application, and return one that wraps it
+# (WSGI middleware, PEP 3333).
 middleware = []
 
 log = logging.getLogger('api')
@@ -233,7 +235,7 @@ class Api(bottle.Bottle):
 
 
 def answer_wrong_method(error):
-    """Return the body for a method that no route of the path has; set Allow."""
+    """Return the body of a 405, for a path that has other methods; set Allow."""
     methods = error.headers['Allow'].split(',')
     if 'GET' in methods:
         methods.append('HEAD')  # which Bottle answers as it does GET
@@ -305,6 +307,7 @@ def read_text(*types):
     """Return the body, which must be of one of these types; raise 400, 413 or 415."""
     if sent_type() not in types:
         raise ApiError(415, f'Content-Type must be {" or ".join(types)}')
+    # "identity" means that nothing is compressed.
     if get_header('Content-Encoding', 'identity').lower() != 'identity':
         raise ApiError(415, 'The body must be sent without a Content-Encoding')
     body = request.body.read(MAX_BODY + 1)  # one byte more, to see that it is too long
@@ -485,7 +488,7 @@ BOOLEAN = Rule(is_boolean, 'true or false')
 class Memory(UserDict):
     """Where a collection keeps its items: a dict, with a lock for those who write.
 
-    The room Database has another place, a table with the same methods.
+    The room Database has another place, a table that is used in the same way.
     """
 
     def __init__(self, items):
@@ -519,7 +522,7 @@ class Collection(MutableMapping):
 
     Use it like a dict: MutableMapping adds get() and the like, which call the methods
     here. A method that reads and then writes holds the lock for both. An item is what
-    JSON can hold. Do not change one that you have read, but store a new one.
+    JSON can hold. Do not change one that you have read, but store a changed copy.
     """
 
     def __init__(self, name, items=()):
@@ -597,6 +600,7 @@ class Collection(MutableMapping):
 
         If there is none, return default, or raise KeyError if no default was given.
         """
+        # default is a tuple: of the one that was given, or empty.
         with self.storage.writing() as items:
             return items.pop(key, *default)
 
@@ -635,7 +639,7 @@ def refuse_if_full(items):
 
 REALM = 'realm="One-File API"'
 # A fingerprint of the password, which nobody can compute without SECRET_KEY. It goes
-# into each token as password_version: once the password is another, old tokens end.
+# into each token as password_version: if the password changes, old tokens end.
 fingerprint = hmac.new(SECRET_KEY.encode(), API_PASSWORD.encode(), 'sha256')
 # cn is LDAP's word for the name to sign in with, and memberOfs a tutorial's for the
 # groups. A group is cn=Admins, or in full cn=Admins,ou=groups,dc=example,dc=com.
@@ -680,9 +684,8 @@ class AuthPlugin:
     def apply(self, callback, route):
         """Return a route's function, with its auth function called before it.
 
-        Bottle calls this once for each route, before its first request. The function
-        that comes back is what it then calls for each: with auth=admin, it calls
-        admin(), and then the function of the route.
+        Bottle calls this once for each route, and from then on the function that it
+        returns: with auth=admin, that calls admin(), and then the route's function.
         """
         refuse_unknown_options(route)
         if 'auth' not in route.config:
@@ -770,7 +773,7 @@ def is_right_password(account, password):
     if account is DEMO:
         # As bytes, because compare_digest takes no text with letters like é.
         return secrets.compare_digest(password.encode(), API_PASSWORD.encode())
-    # Also if there is no account ({}): the answer must not come sooner then.
+    # Also if there is no account ({}), as a sooner answer would tell that.
     return any(is_right(account, password) for is_right in password_checks)
 
 
@@ -855,7 +858,7 @@ def read_token(token):
 
 def basic():
     """Return the name of who signs in by HTTP Basic (RFC 7617); raise 401, 429 ..."""
-    # Not Bottle's request.auth: if the header is missing, that trusts a name which a
+    # Not Bottle's request.auth: if the header is missing, that trusts the name which a
     # server in front has set.
     given = bottle.parse_auth(get_header('Authorization'))
     account = None
@@ -1195,7 +1198,7 @@ def read_record():
     fields = check(
         read_fields(JSON), RECORD, ignored=READ_ONLY, make_error=RecordError
     )
-    # Also if there are no fields at all.
+    # all() is true if there are no fields, too.
     if all(value is None for value in fields.values()):
         message = 'Please populate atleast one field into the record and try again!'
         raise RecordError(400, message)
@@ -1253,7 +1256,7 @@ def list_records():
 @app.post('/api/create', auth=api_key)
 def create_record():
     """Add a record under the next number."""
-    # The fields of RECORD are parameters of new_record().
+    # The fields become arguments, as in new_record(username, value1='Hello').
     record = new_record(request['REMOTE_USER'], **read_record())
     record_id = records.add_numbered(record)
     answer = {
@@ -1423,8 +1426,8 @@ def list_users():
 def create_user():
     """Add a user; raise 409."""
     given = read_user(read_fields(JSON), required=['cn', 'sn'])
-    # Again: if others wait for a hash too, this one may have taken ten seconds, and the
-    # caller may have lost the rights of an administrator.
+    # Again: to hash the password may have taken ten seconds, and the caller may have
+    # lost the rights of an administrator meanwhile.
     admin()
     cn = given['cn']
     defaults = {'uid': cn, 'memberOfs': [], 'sshPublicKeys': [], 'accountLocked': False}
@@ -1448,7 +1451,7 @@ def get_user(cn):
 
 @app.put('/users/<cn>', auth=admin)
 def put_user(cn):
-    """Change the fields of a user that are given, as in the tutorial; raise 404."""
+    """Change those fields of a user that are sent, as in the tutorial; raise 404."""
     return change_user(cn, read_fields(JSON))
 
 
@@ -1962,9 +1965,9 @@ def refuse_above(limit, kind, name=None):
             times.append(attempt.time)
     if len(times) < limit:
         return
-    # With a limit of 10: once the tenth newest is a minute old, only nine count.
-    tenth_newest = times[-limit]
-    seconds = math.ceil(tenth_newest + 60 - now)
+    # With a limit of 10, one is free once the oldest of the last 10 is a minute old.
+    oldest = times[-limit]
+    seconds = math.ceil(oldest + 60 - now)
     message = f'Too many {kind}: please try again in {seconds} seconds'
     raise ApiError(429, message, {'Retry-After': str(seconds)})
 
@@ -1977,10 +1980,9 @@ def count_attempt(kind, name):
 # --- Slow work ------------------------------------------------------------------------
 
 
-# Waitress answers requests in one thread. One that waits, for a script or a hash, would
-# keep this thread, and all others would have to wait as well. So the server gets a
-# second thread meanwhile, and a third one if that waits too. Other servers, such as
-# gunicorn, have their own threads.
+# Waitress answers requests in one thread. A request that waits, for a script or a hash,
+# would hold up all others. So it adds a thread to the server for that time. Other
+# servers, such as gunicorn, have their own threads.
 
 servers = []  # waitress's server, once main() has started it
 threads_lock = threading.Lock()
@@ -1995,7 +1997,7 @@ on_start.append(remember_server)
 
 
 def change_threads(change):
-    """Give the server so many threads more, or less if the number is negative."""
+    """Change the number of the server's threads by so many."""
     with threads_lock:
         server_options['threads'] += change
         for server in servers:
@@ -2082,7 +2084,7 @@ def run_in_folder(script, folder, seconds):
         exit_code = wait_for_script(process, seconds)
     finally:
         kill_group(process)  # and with it what the script has left running
-    # Not before kill_group(), as what the script has left running may write.
+    # After kill_group(): until then, what the script has left running may write.
     return ScriptResult(exit_code, output.text(), error.text())
 
 
@@ -2112,9 +2114,9 @@ def start_script(script, folder):
 
 
 class OutputReader(threading.Thread):
-    """A thread that reads a pipe to its end, so that the script can go on.
+    """A thread that reads a pipe to its end, and keeps the first MAX_OUTPUT bytes.
 
-    It keeps MAX_OUTPUT bytes.
+    Popen.communicate() would keep all that the script writes in memory.
     """
 
     def __init__(self, pipe):
@@ -2188,9 +2190,8 @@ def collect_zombies(group):
 
 SCRYPT = {'n': 2**13, 'r': 8, 'p': 10}  # 8 MiB; the least that OWASP advises
 
-# Up to a hundred requests may want a hash at once; the next gets 503. Two threads hash
-# for them, as each keeps 8 MiB for it, and the others wait. A hundred hashes take about
-# ten seconds.
+# Only two passwords are hashed at a time, as each takes 8 MiB; the others wait, for ten
+# seconds if there are a hundred. There can't be more: the next gets 503.
 hash_threads = ThreadPoolExecutor(2, 'hash')
 hash_slots = Slots(100, 'passwords', retry_after=10)
 
@@ -2356,9 +2357,9 @@ page_origins = []
 # The names that the header Host may have; if empty, it may have any. Filled at the
 # start. Under gunicorn and other servers, which do not use HOST, it stays empty.
 own_hosts = []
-# The settings that allow more origins, and more names in Host, for the errors.
-page_settings = []
-host_settings = ['HOST (other machines)']
+# Words for the errors, to which other rooms may add.
+allowed_pages = 'this service'
+host_settings = 'HOST (other machines)'
 
 
 def only_this_machine():
@@ -2399,23 +2400,22 @@ def refuse_foreign_host():
     if name not in own_hosts:
         raise ApiError(
             403,
-            f'Host must be {", ".join(own_hosts)}. To be reached by another name, set '
-            f'{" or ".join(host_settings)}',
+            f'Host must be {", ".join(own_hosts)}. '
+            f'To be reached by another name, set {host_settings}',
         )
 
 
 def refuse_foreign_page():
-    """Raise 403 if a page sent the request that is not ours nor of page_origins.
+    """Raise 403 if the request is from a page that is neither ours nor allowed.
 
     Any page on the web can make a browser send a form here, even to 127.0.0.1.
     """
     if is_foreign_page():
-        allowed = ', and of '.join(['this service', *page_settings])
-        raise ApiError(403, f'Only pages of {allowed} may change anything')
+        raise ApiError(403, f'Only pages of {allowed_pages} may change anything')
 
 
 def is_foreign_page():
-    """Tell whether the request is from a page that is not ours nor of page_origins.
+    """Tell whether the request is from a page that is neither ours nor allowed.
 
     Browsers say so in one of two headers, which a page can't change:
 
@@ -2424,7 +2424,7 @@ def is_foreign_page():
         Sec-Fetch-Site: cross-site ...    another page
         Origin: http://NAME:PORT          our page, if the same is in Host
 
-    They leave out the first one over plain HTTP, but for 127.0.0.1 and localhost.
+    Over plain HTTP they send the first one only to 127.0.0.1 and localhost.
     """
     origin = get_header('Origin')
     if origin in page_origins:
@@ -2456,12 +2456,15 @@ for origin in CORS_ORIGIN:
         )
 
 page_origins += CORS_ORIGIN
-page_settings.append('CORS_ORIGIN')
+allowed_pages += ', and of CORS_ORIGIN,'
 
 
 @app.hook('after_request')
 def allow_origin():
-    """Let the pages of page_origins read the answer (Fetch standard, CORS protocol)."""
+    """Let the pages of page_origins read the answer (Fetch standard, CORS protocol).
+
+    What their browsers ask first, with OPTIONS, is answered in the room Errors.
+    """
     if not page_origins:
         return
     # Without this, a cache may give one page the answer for another.
@@ -2489,8 +2492,8 @@ if DATABASE_URL:
     except ImportError as problem:
         sys.exit(f'{problem}: please run: pip install sqlalchemy "psycopg[binary]"')
 
-# How many seconds to wait for a lock. Writers wait for each other. Readers would only
-# have to wait for ALTER TABLE and the like, which takes too long.
+# How many seconds to wait for a lock. Writers wait for each other. Readers meet a lock
+# only during ALTER TABLE and the like, and do not wait for that.
 WRITE_PATIENCE = 1
 READ_PATIENCE = 0.002
 SQLITE_ERROR = 1  # SQLite's code for wrong SQL
@@ -2580,7 +2583,7 @@ def database_errors():
     try:
         yield  # an error inside "with database_errors():" comes out here
     except (sql.exc.SQLAlchemyError, driver.Error) as problem:
-        # SQLAlchemy's errors hold the driver's; read_sqlite() does without SQLAlchemy.
+        # SQLAlchemy's errors have the driver's in orig; read_sqlite() raises that.
         error = getattr(problem, 'orig', problem)
         if not is_away(error):
             raise
@@ -2631,7 +2634,7 @@ def ping_database():
 # which locks all tables, and no FOR UPDATE.
 #
 # Threads of one process wait for each other before all that, so that they do not use up
-# the connections. So a change waits at most for TURN_PATIENCE and then WRITE_PATIENCE.
+# the connections. So a change waits for TURN_PATIENCE and then WRITE_PATIENCE at most.
 
 TURN_PATIENCE = 1.8  # seconds
 
@@ -2938,7 +2941,7 @@ if TRUSTED_PROXY not in ('', '*'):
             f'{TRUSTED_PROXY!r}'
         )
 
-host_settings.append('TRUSTED_PROXY (a proxy in front)')
+host_settings += ' or TRUSTED_PROXY (a proxy in front)'
 
 if TRUSTED_PROXY:
     server_options['trusted_proxy'] = TRUSTED_PROXY
@@ -3039,9 +3042,10 @@ server_options.update(
     max_request_body_size=1024 * 1024,  # above MAX_BODY, for which we answer in JSON
     inbuf_overflow=16 * 1024,  # bytes of a body that are kept in memory
     send_bytes=65536,  # so that head and body of an answer are sent together
-    # A client that sends requests and never reads the answers would block waitress's
-    # only thread, once outbuf_high_watermark bytes wait for it. So this is more than
-    # the answers to recv_bytes of requests, which waitress takes at a time.
+    # With the default values, one client could stop the service: if it sends requests
+    # and never reads the answers, waitress's only thread waits for it once there are
+    # outbuf_high_watermark bytes of answers. One reading of recv_bytes holds so few
+    # requests that their answers never are that long.
     outbuf_high_watermark=64 * 1024 * 1024,
     recv_bytes=1024,
 )
