@@ -10,7 +10,8 @@
 # uv reads the lines above; pip reads requirements.txt.
 """One-File API: the REST APIs of five tutorials in one file, made to be copied.
 
-"python api.py" serves on http://127.0.0.1:5000 until Ctrl-C. The rooms of this file:
+"python api.py" serves on http://127.0.0.1:5000 until Ctrl-C. The rooms of this file,
+each behind a line that begins with "# ---":
 
     Settings      what the environment may set                        read first
     Start-up      what the other rooms add to the start               skip at first
@@ -638,6 +639,13 @@ def refuse_if_full(items):
 # --- Sign-in --------------------------------------------------------------------------
 
 REALM = 'realm="One-File API"'
+
+if len(SECRET_KEY.encode()) < 32:
+    sys.exit(
+        'SECRET_KEY must have at least 32 bytes; this makes one: '
+        'python -c "import secrets; print(secrets.token_hex())"'
+    )
+
 # A fingerprint of the password, which nobody can compute without SECRET_KEY. It goes
 # into each token as password_version: if the password changes, old tokens end.
 fingerprint = hmac.new(SECRET_KEY.encode(), API_PASSWORD.encode(), 'sha256')
@@ -799,12 +807,6 @@ def read_sign_in(make_error=ApiError):
 # --- Tokens ---------------------------------------------------------------------------
 
 TOKEN_SECONDS = 30 * 60
-
-if len(SECRET_KEY.encode()) < 32:
-    sys.exit(
-        'SECRET_KEY must have at least 32 bytes; this makes one: '
-        'python -c "import secrets; print(secrets.token_hex())"'
-    )
 
 
 def make_token(account):
@@ -2022,7 +2024,11 @@ class Slots:
         if not self.free.acquire(blocking=False):
             message = f'Too many {self.what} at once: please try later'
             raise ApiError(503, message, {'Retry-After': str(self.retry_after)})
-        change_threads(1)
+        try:
+            change_threads(1)
+        except RuntimeError:  # the system has no thread left
+            self.free.release()
+            raise
 
     def __exit__(self, *exception):
         change_threads(-1)
@@ -2812,7 +2818,7 @@ def open_database():
         with transaction(WRITE_PATIENCE) as connection:
             begin_creating(connection)
             for table, collection in zip(tables, all_collections):
-                create_table(connection, table, collection.storage)
+                fill_table(connection, table, collection.storage)
     except sql.exc.SQLAlchemyError as problem:
         # The driver's error says it better, if there is one.
         reason = first_line(getattr(problem, 'orig', problem))
@@ -2829,19 +2835,27 @@ def begin_creating(connection):
     if not IS_SQLITE:
         # 5000 has no meaning: any number that all processes share.
         connection.exec_driver_sql('SELECT pg_advisory_xact_lock(5000)')
-    connection.exec_driver_sql(
-        'CREATE TABLE IF NOT EXISTS locks (name VARCHAR(64) PRIMARY KEY, '
-        'size BIGINT NOT NULL, last_number BIGINT NOT NULL)'
+    create_table(
+        connection,
+        'locks',
+        'name VARCHAR(64) PRIMARY KEY, size BIGINT NOT NULL, '
+        'last_number BIGINT NOT NULL',
     )
 
 
-def create_table(connection, table, items):
-    """Make a table if there is none, and store the first items if it is new."""
+def create_table(connection, name, columns):
+    """Make a table if there is none."""
+    # Not CREATE TABLE IF NOT EXISTS: PostgreSQL wants the right to create for that even
+    # if there is the table, and looks for it only in the first schema.
+    if not sql.inspect(connection).has_table(name):
+        connection.exec_driver_sql(f'CREATE TABLE "{name}" ({columns})')
+
+
+def fill_table(connection, table, items):
+    """Make the table of a collection; store the first items if it is new."""
     number = 'INTEGER PRIMARY KEY' if IS_SQLITE else 'BIGSERIAL PRIMARY KEY'
-    connection.exec_driver_sql(
-        f'CREATE TABLE IF NOT EXISTS "{table.name}" '
-        f'(number {number}, key TEXT NOT NULL UNIQUE, item TEXT NOT NULL)'
-    )
+    columns = f'number {number}, key TEXT NOT NULL UNIQUE, item TEXT NOT NULL'
+    create_table(connection, table.name, columns)
     lock = (
         'INSERT INTO locks (name, size, last_number) VALUES (:name, 0, :last) '
         'ON CONFLICT DO NOTHING'
@@ -2923,8 +2937,16 @@ def write_log():
 
 def start_log(server):
     """Begin to write the log, in a thread of its own."""
-    threading.Thread(target=write_log, daemon=True).start()
-    atexit.register(write_lines)  # the last ones
+    writer = threading.Thread(target=write_log, daemon=True)
+    writer.start()
+    atexit.register(end_log, writer)
+
+
+def end_log(writer):
+    """Write the last lines, after those that the thread still writes."""
+    stopping.set()  # it is not set if the server has ended by itself
+    writer.join()
+    write_lines()
 
 
 middleware.append(log_requests)
@@ -3021,20 +3043,26 @@ def drop_clients_that_never_read(server):
         server.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, timeout)
 
 
-def raise_file_limit():
-    """Let the process open up to 4,096 files; return how many it may open now."""
+def file_limit():
+    """Return how many files the process may open once it has asked, at most 4,096."""
     if resource is None:
         return 4096
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return 4096 if most == resource.RLIM_INFINITY else min(most, 4096)
+
+
+def raise_file_limit(server):
+    """Ask the system to let the process open as many files as file_limit() says."""
+    if resource is None:
+        return
     files, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = 4096 if most == resource.RLIM_INFINITY else min(most, 4096)
-    if files < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
-    return wanted
+    if files < file_limit():
+        resource.setrlimit(resource.RLIMIT_NOFILE, (file_limit(), most))
 
 
-on_start += [use_channel, drop_clients_that_never_read]
+on_start += [use_channel, drop_clients_that_never_read, raise_file_limit]
 server_options.update(
-    connection_limit=raise_file_limit() // 3,  # as each may have three files open
+    connection_limit=file_limit() // 3,  # as each may have three files open
     asyncore_use_poll=hasattr(select, 'poll'),  # as select() can watch only 1,024 files
     channel_timeout=30,  # seconds until a silent client is sent away
     cleanup_interval=5,  # seconds from one look for silent clients to the next

@@ -5571,7 +5571,7 @@ class Server(Case):
             self.assertLess(time.monotonic() - start, 5)
 
     @needs_signals
-    @needs('raise_file_limit', 'get_swagger')
+    @needs('file_limit', 'get_swagger')
     def test_many_clients_leave_files_for_those_who_came_before(self):
         with service(before='ulimit -n 90') as process, contextlib.ExitStack() as stack:
             address = urlsplit(process.url)
@@ -5588,6 +5588,16 @@ class Server(Case):
             self.assertEqual(first.getresponse().status, 200)
 
     # The stop
+
+    @needs('Slots')
+    def test_slot_is_free_again_if_no_thread_can_start(self):
+        slots = api.Slots(1, 'things', retry_after=1)
+        with mock.patch.object(api, 'change_threads', side_effect=RuntimeError):
+            for _ in range(2):
+                with self.assertRaises(RuntimeError), slots:
+                    pass
+        with slots:
+            pass
 
     @needs_signals
     def test_stop_when_idle_takes_less_than_a_second(self):
@@ -5622,6 +5632,22 @@ class Server(Case):
             fetch(f'{process.url}/health')
             self.stop(process)
             self.assertIn('GET /health', process.stdout.read())
+
+    @needs_signals
+    @needs('log_requests')
+    def test_stop_loses_no_line_of_a_log_that_is_read_late(self):
+        # More than the 64 KiB that a pipe holds.
+        number = 1500
+        with service() as process:
+            connection = http.client.HTTPConnection(urlsplit(process.url).netloc)
+            with contextlib.closing(connection):
+                for _ in range(number):
+                    connection.request('GET', '/health')
+                    connection.getresponse().read()
+            process.send_signal(signal.SIGTERM)
+            time.sleep(1)
+            found = process.stdout.read().count('GET /health')
+        self.assertEqual(found, number)
 
     @needs_signals
     def test_stop_sends_a_long_answer_to_its_end(self):

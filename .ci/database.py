@@ -230,6 +230,28 @@ def check_postgres_starts(postgres):
     check_refused('a read-only database', read_only, 'read-only')
 
 
+def check_old_tables(postgres):
+    """Show that tables which are there are used, by who may not make any or may.
+
+    A role sees its own schema before the public one, where the tables are.
+    """
+    with service(DATABASE_URL=postgres.fresh('owned')) as process:
+        check('a film', statuses(process.url, [('POST', '/films', FILM)]), [201])
+    postgres.query('owned', """
+        CREATE ROLE worker LOGIN PASSWORD 'worker';
+        GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO worker;
+        GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO worker;
+        REVOKE CREATE ON SCHEMA public FROM PUBLIC;
+    """)
+    url = f'postgresql://worker:worker@127.0.0.1:{postgres.port}/owned'
+    asked = [('GET', '/films/3', None), ('PUT', '/films/x', FILM)]
+    with service(DATABASE_URL=url) as process:
+        check('no right to create', statuses(process.url, asked), [200, 201])
+    postgres.query('owned', 'CREATE SCHEMA worker AUTHORIZATION worker')
+    with service(DATABASE_URL=url) as process:
+        check('a schema of its own', statuses(process.url, asked), [200, 200])
+
+
 def check_sqlite_starts(folder):
     """Show what is said of a file that can't be used."""
     damaged = Path(folder, 'damaged.db')
@@ -664,6 +686,7 @@ def main():
             run_tests(postgres.fresh('tests'), 'PostgreSQL')
             check_urls(postgres)
             check_postgres_starts(postgres)
+            check_old_tables(postgres)
             check_sqlite_starts(folder)
             check_packages(folder)
             latin = "ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"
