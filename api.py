@@ -8,10 +8,13 @@
 # ]
 # ///
 # uv reads the lines above; pip reads requirements.txt.
+# MIT License (https://opensource.org/license/mit)
+# Copyright (c) 2026 the One-File API authors
 """One-File API: the REST APIs of five tutorials in one file, made to be copied.
 
-"python api.py" serves on http://127.0.0.1:5000 until Ctrl-C. The rooms of this file,
-each behind a line that begins with "# ---":
+"python api.py" serves on http://127.0.0.1:5000 until Ctrl-C.
+
+These are the rooms of this file, each behind a line that begins with "# ---":
 
     Settings      what the environment may set                        read first
     Start-up      what the other rooms add to the start               skip at first
@@ -31,7 +34,7 @@ each behind a line that begins with "# ---":
     Lists         pages, sorting and searching                        skip at first
     Queries       what a client asks of a list                        skip at first
     Limits        too many failed sign-ins                            skip at first
-    Slow work     threads for scripts and for passwords               skip at first
+    Slow work     a thread more for work that waits                   skip at first
     Scripts       PowerShell: start it, wait for it, end it           skip at first
     Passwords     hashes of the passwords of users                    skip at first
     SSH keys      what a public key must look like                    skip at first
@@ -48,8 +51,10 @@ each behind a line that begins with "# ---":
 New here? Look at Films or Courses first: they show what the rooms above them are for.
 "python .ci/cut.py Films > films.py" writes a file with this room and what it needs. Or
 copy all, and delete those rooms marked "copy" that you do not need; CORS, SQL with
-Database, Access log, Proxy and Connections can go as well. Put a room of your own after
-Courses: Database makes tables only for the collections above it.
+Database, Access log, Proxy and Connections can go as well.
+
+Put a room of your own above the room SQL: with DATABASE_URL, only the collections above
+it have a table.
 
 The environment may set:
 
@@ -68,8 +73,8 @@ The environment may set:
 The demo password is public: set API_PASSWORD before other machines can reach the
 service.
 
-There is no TLS here. Put a proxy that has it in front, or what is sent crosses the
-network in clear.
+There is no TLS here, so what is sent crosses the network in clear. Put a proxy that has
+it in front, and set TRUSTED_PROXY.
 
 Another WSGI server can serve "api:app", as in "gunicorn api:app". If it has several
 processes, set SECRET_KEY and DATABASE_URL, so that all of them have the same.
@@ -173,8 +178,8 @@ SCRIPT_TIMEOUT = number_setting('SCRIPT_TIMEOUT', 30, 0.1, 86_400, float)
 
 # --- Start-up -------------------------------------------------------------------------
 
-# Other rooms may add to these, and main(), in the last room, uses them. So main() need
-# not be changed when a room is added or deleted.
+# Other rooms may add to these, and the last one, Server, uses them. So it need not be
+# changed when a room is added or deleted.
 
 # Lines to print at the start; {url} becomes the address of the service.
 start_lines = ['Listening on {url} (Ctrl-C ends it)']
@@ -190,8 +195,8 @@ server_options = {'threads': 1}
 # other servers do not call main(), so these are not called there.
 on_start = []
 
-# Functions that get the service as a WSGI application, and return one that wraps it
-# (WSGI middleware, PEP 3333).
+# Functions that take a WSGI application and return another around it (WSGI middleware,
+# PEP 3333).
 middleware = []
 
 log = logging.getLogger('api')
@@ -327,8 +332,8 @@ def parse_json(text):
         value = json.loads(text)  # RecursionError if nested too deeply for Python
         if is_too_deep(value):
             raise ValueError(f'nested deeper than {MAX_DEPTH}')
-        # Only a check. It raises ValueError for what is not JSON, although Python reads
-        # it: NaN, 1e999, and "\ud800", which is half of a character.
+        # Only a check. It raises ValueError for what Python reads and could not send
+        # back as JSON: NaN, 1e999, and "\ud800", which is half of a character.
         json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
     except (ValueError, RecursionError) as problem:
         raise ApiError(400, f'The body is not valid JSON: {problem}') from None
@@ -359,7 +364,7 @@ def parse_form(text):
     if text.lstrip().startswith(('{', '[')):
         raise ApiError(400, f'This looks like JSON: its Content-Type must be {JSON}')
     try:
-        # A file that Windows' tools wrote ends with a line break.
+        # If the form was sent from a file, a line break is at its end.
         fields = parse_qsl(text.rstrip('\r\n'), keep_blank_values=True, errors='strict')
     except ValueError as problem:
         raise ApiError(400, f'The body is not a valid form: {problem}') from None
@@ -390,7 +395,7 @@ class Rule(NamedTuple):
 def check(fields, rules, required=(), ignored=(), make_error=ApiError):
     """Return the fields if they keep the rules; raise 400 that names the first bad one.
 
-    ignored are fields that may be sent, because GET shows them, but that are dropped.
+    ignored are fields that may be sent, but are dropped.
     make_error is the class of the error, for a room that has its own.
     """
     for name in fields:
@@ -495,11 +500,11 @@ class Memory(UserDict):
     def __init__(self, items):
         super().__init__(items)
         self.lock = threading.RLock()  # the thread that holds it may take it again
-        self.last_number = len(items)
+        self.last_number = len(items)  # the first items have the numbers from 1
 
     @contextmanager
     def writing(self):
-        """Lock out other threads, and give this dict, to read and then write."""
+        """Lock out other threads that write, and give this dict."""
         with self.lock:
             yield self  # the lines inside "with memory.writing() as items:" run here
 
@@ -681,9 +686,8 @@ on_start.append(warn_of_demo_password)
 class AuthPlugin:
     """Bottle plugin: auth=FUNCTION in a route says who may call it.
 
-    The function is bearer or admin, which stand below, or another such as basic in the
-    room Hello. It returns the caller's name, which the route and the log then find in
-    request['REMOTE_USER'], or raises an error. Write @app.get('/users', auth=admin).
+    The function returns the caller's name, which the route and the log then find in
+    request['REMOTE_USER'], or raises an error. Write @app.get('/courses', auth=bearer).
     """
 
     name = 'auth'
@@ -693,7 +697,7 @@ class AuthPlugin:
         """Return a route's function, with its auth function called before it.
 
         Bottle calls this once for each route, and from then on the function that it
-        returns: with auth=admin, that calls admin(), and then the route's function.
+        returns: with auth=bearer, that calls bearer(), and then the route's function.
         """
         refuse_unknown_options(route)
         if 'auth' not in route.config:
@@ -709,7 +713,7 @@ class AuthPlugin:
 
 
 def refuse_unknown_options(route):
-    """Raise TypeError for a slip such as auht=admin, which would leave a route open."""
+    """Raise TypeError for a slip such as auht=admin, as the route would be open."""
     # Bottle's own options, such as catchall, are in app.config and each route.config.
     known = ['auth', *app.config]
     for option in route.config:
@@ -1143,7 +1147,7 @@ RECORD = {
     'value2': or_null(NUMBER),
     'value3': or_null(BOOLEAN),
 }
-LARGEST = 2**63 - 1  # number in 64 bits
+LARGEST = 2**63 - 1  # the largest number of 64 bits with a sign
 # Fields that are shown as well, and that no client can set. Their rules are for queries
 # such as /api/list?id=2.
 READ_ONLY = {
@@ -1434,7 +1438,7 @@ def create_user():
     cn = given['cn']
     defaults = {'uid': cn, 'memberOfs': [], 'sshPublicKeys': [], 'accountLocked': False}
     user = {**defaults, **given}
-    # The demo account has its name already.
+    # The demo account is no user, but it has its name already.
     if cn == API_USERNAME or not users.add(cn, user):
         raise ApiError(409, f'User {cn} exists already')
     return HTTPResponse(show_user(cn, user), 201, Location=f'/users/{cn}')
@@ -1982,9 +1986,9 @@ def count_attempt(kind, name):
 # --- Slow work ------------------------------------------------------------------------
 
 
-# Waitress answers requests in one thread. A request that waits, for a script or a hash,
-# would hold up all others. So it adds a thread to the server for that time. Other
-# servers, such as gunicorn, have their own threads.
+# Waitress answers requests in one thread. A request that waits, for a script, a hash or
+# a lock of the database, would hold up all others. So it adds a thread to the server
+# for that time. Other servers, such as gunicorn, have their own threads.
 
 servers = []  # waitress's server, once main() has started it
 threads_lock = threading.Lock()
@@ -1999,7 +2003,7 @@ on_start.append(remember_server)
 
 
 def change_threads(change):
-    """Change the number of the server's threads by so many."""
+    """Add a number, which may be negative, to that of the server's threads."""
     with threads_lock:
         server_options['threads'] += change
         for server in servers:
@@ -2026,7 +2030,9 @@ class Slots:
             raise ApiError(503, message, {'Retry-After': str(self.retry_after)})
         try:
             change_threads(1)
-        except RuntimeError:  # the system has no thread left
+        except RuntimeError:
+            # The system has no thread left. Waitress counts the one that did not start,
+            # so the number of threads stays as it is.
             self.free.release()
             raise
 
@@ -2175,7 +2181,8 @@ def kill_group(process):
         subprocess.run(command, capture_output=True, check=False)
         process.wait()
         return
-    # start_new_session has made a group of it and all that it started.
+    # start_new_session has made a group of it and all that it started. macOS has
+    # PermissionError for one that has just ended.
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
@@ -2508,7 +2515,7 @@ POSTGRESQL_OPTIONS = {
     'connect_timeout': 3,  # seconds
     'tcp_user_timeout': 10_000,  # milliseconds
     'client_encoding': 'utf8',
-    'prepare_threshold': None,  # as PgBouncer may change the connection in between
+    'prepare_threshold': None,  # no prepared statements, which PgBouncer may lose
 }
 ENGINE_OPTIONS = {
     'pool_size': 20,
@@ -2589,7 +2596,7 @@ def database_errors():
     try:
         yield  # an error inside "with database_errors():" comes out here
     except (sql.exc.SQLAlchemyError, driver.Error) as problem:
-        # SQLAlchemy's errors have the driver's in orig; read_sqlite() raises that.
+        # SQLAlchemy's errors have the driver's in orig; read_sqlite() raises it bare.
         error = getattr(problem, 'orig', problem)
         if not is_away(error):
             raise
@@ -2640,7 +2647,8 @@ def ping_database():
 # which locks all tables, and no FOR UPDATE.
 #
 # Threads of one process wait for each other before all that, so that they do not use up
-# the connections. So a change waits for TURN_PATIENCE and then WRITE_PATIENCE at most.
+# the connections. So a change waits for TURN_PATIENCE and then WRITE_PATIENCE at most,
+# which is less than 3 seconds.
 
 TURN_PATIENCE = 1.8  # seconds
 
@@ -2829,6 +2837,13 @@ def open_database():
     engine.dispose()
 
 
+def refuse_late_collections(server):
+    """End the program if a collection stands below this room, as it has no table."""
+    for collection in all_collections:
+        if not isinstance(collection.storage, Table):
+            sys.exit(f'{collection.name} has no table: put it above the room SQL')
+
+
 def begin_creating(connection):
     """Let no other process make tables until the transaction ends; make "locks"."""
     begin_writing(connection)
@@ -2856,11 +2871,11 @@ def fill_table(connection, table, items):
     number = 'INTEGER PRIMARY KEY' if IS_SQLITE else 'BIGSERIAL PRIMARY KEY'
     columns = f'number {number}, key TEXT NOT NULL UNIQUE, item TEXT NOT NULL'
     create_table(connection, table.name, columns)
-    lock = (
+    insert = (
         'INSERT INTO locks (name, size, last_number) VALUES (:name, 0, :last) '
         'ON CONFLICT DO NOTHING'
     )
-    added = run_sql(connection, lock, name=table.name, last=len(items))
+    added = run_sql(connection, insert, name=table.name, last=len(items))
     rows = Rows(table, connection)
     # Somebody may have changed the table by hand, so count.
     rows.size = rows.run(f'SELECT count(*) FROM "{table.name}"').scalar_one()
@@ -2875,6 +2890,7 @@ if DATABASE_URL:
     if not IS_SQLITE:
         server_options['threads'] = 8  # as some wait for an answer of PostgreSQL
     health_checks.append(ping_database)
+    on_start.append(refuse_late_collections)
     # When the last connection closes, SQLite moves its WAL file into the database.
     atexit.register(engine.dispose)
 

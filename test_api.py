@@ -5590,6 +5590,15 @@ class Server(Case):
 
     # The stop
 
+    @needs('refuse_late_collections')
+    def test_collection_without_a_table_ends_the_start(self):
+        self.patch(all_collections=[])
+        late = api.Collection('late')
+        with self.assertRaisesRegex(SystemExit, 'late has no table'):
+            api.refuse_late_collections(None)
+        late.storage = object.__new__(api.Table)
+        api.refuse_late_collections(None)
+
     @needs('Slots')
     def test_slot_is_free_again_if_no_thread_can_start(self):
         slots = api.Slots(1, 'things', retry_after=1)

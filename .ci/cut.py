@@ -36,12 +36,13 @@ SECTIONS = ['Hello', 'Weekend API', 'Films', 'Records', 'Users', 'Courses', 'Doc
 COLLECTIONS = 'Collections'
 LISTS = 'Lists'
 DATABASE = 'Database'
+PROXY = 'Proxy'
 # Rooms that a piece has only if it is asked to keep them, with what --help says.
 KEEP = {
     LISTS: 'answer lists in pages, sorted and searched',
     DATABASE: 'keep the data in SQLite or PostgreSQL',
     'CORS': 'let pages of other origins in',
-    'Proxy': 'stand behind a proxy, such as nginx',
+    PROXY: 'stand behind a proxy, such as nginx',
     'Access log': 'log each request',
     'Connections': 'withstand clients that are hostile, or thousands',
 }
@@ -350,6 +351,7 @@ def write(piece, metadata, banners):
     packages = piece.packages(metadata)
     listed = ''.join(f'#     "{package}",\n' for package in packages)
     head = re.sub(r'(#     ".+",\n)+', lambda found: listed, metadata)
+    head = head.replace('; pip reads requirements.txt', '')
     lines = [*head.splitlines(), *write_docstring(piece).splitlines()]
     names = piece.names()
     kept = [*piece.chosen[1:], *piece.chosen_imports()]
@@ -396,7 +398,7 @@ def write_imports(part, names, packages):
         if number in changed:
             lines.append(changed[number])
         elif number not in dropped:
-            install = ' '.join(name_of(package) for package in packages)
+            install = ' '.join(package.partition('==')[0] for package in packages)
             lines.append(line.replace('-r requirements.txt', install))
     return lines
 
@@ -415,6 +417,7 @@ def write_docstring(piece):
     rooms = {part.room for part in piece.chosen}
     absent = {part.room for part in piece.parts} - rooms
     absent |= piece.settings_in(piece.parts) - piece.settings_in(piece.chosen)
+    text = re.sub(r'(?m)  copy$', '  your section', text)
     paragraphs = []
     for paragraph in text.split('\n\n'):
         if paragraph.startswith('    '):
@@ -429,13 +432,24 @@ def write_docstring(piece):
         elif absent.intersection(re.findall(r'[A-Z_]{4,}', paragraph)):
             continue
         paragraphs.append(paragraph)
-    if COLLECTIONS in rooms and DATABASE not in rooms:
-        paragraphs.insert(1, 'All is kept in memory, and lost when it ends.')
-    if piece.files():
-        files = ' and '.join(piece.files())
-        paragraphs.insert(1, f'It reads {files} in its own folder.')
+    paragraphs[2:2] = write_notes(piece, rooms)
     text = '\n\n'.join(paragraphs)
     return text if text.endswith('"""') else text + '\n"""'
+
+
+def write_notes(piece, rooms):
+    """Return the paragraphs that only a piece has: what it needs, and what it lacks."""
+    notes = []
+    if piece.files():
+        notes.append(f'It reads {" and ".join(piece.files())} in its own folder.')
+    if COLLECTIONS in rooms and DATABASE not in rooms:
+        notes.append('The data is kept in memory, and lost when the service ends.')
+    if PROXY not in rooms:
+        notes.append(
+            'There is no TLS here. To stand behind a proxy that has it, this file '
+            'needs the room\nProxy: cut it again with --proxy.'
+        )
+    return notes
 
 
 def drop_methods(text):
