@@ -1938,7 +1938,7 @@ def refuse_too_many_sign_ins(name):
 
 
 def count_failed_sign_in(name):
-    """Log and count a failed sign-in; raise 429 instead if there are too many."""
+    """Log a failed sign-in and count it, or raise 429 if there are too many."""
     log.info('Refused to sign in %s from %s', ascii(name)[:80], request['REMOTE_ADDR'])
     with attempts_lock:
         refuse_too_many_sign_ins(name)  # others may have failed meanwhile
@@ -1984,7 +1984,6 @@ def count_attempt(kind, name):
 
 
 # --- Slow work ------------------------------------------------------------------------
-
 
 # Waitress answers requests in one thread. A request that waits, for a script, a hash or
 # a lock of the database, would hold up all others. So it adds a thread to the server
