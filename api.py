@@ -17,7 +17,7 @@
 These are the rooms of this file, each behind a line that begins with "# ---":
 
     Settings      what the environment may set                        read first
-    Start-up      what the other rooms add to the start               skip at first
+    Start-up      lists that other rooms fill, and Server uses        skip at first
     Errors        errors in JSON, and the app that sends them         read first
     Requests      what a client sent                                  read first
     Fields        what a field may hold                               read first
@@ -31,8 +31,8 @@ These are the rooms of this file, each behind a line that begins with "# ---":
     Users         a directory of users with passwords and SSH keys    copy
     Courses       a collection behind tokens                          copy
     Docs          Swagger UI for swagger.yaml                         copy
-    Lists         pages, sorting and searching                        skip at first
     Queries       what a client asks of a list                        skip at first
+    Lists         pages, sorting and searching                        skip at first
     Limits        too many failed sign-ins                            skip at first
     Slow work     a thread more for work that waits                   skip at first
     Scripts       PowerShell: start it, wait for it, end it           skip at first
@@ -49,12 +49,16 @@ These are the rooms of this file, each behind a line that begins with "# ---":
     Server        health, the start and the stop                      skip at first
 
 New here? Look at Films or Courses first: they show what the rooms above them are for.
-"python .ci/cut.py Films > films.py" writes a file with this room and what it needs. Or
-copy all, and delete those rooms marked "copy" that you do not need; CORS, SQL with
-Database, Access log, Proxy and Connections can go as well.
+To take one home, run "python .ci/cut.py Films > films.py" in the project's folder: it
+writes a file with this room and what it needs. Or keep this file, and delete those of
+the rooms Hello to Docs that you do not need. CORS, SQL with Database, Access log, Proxy
+and Connections can go as well.
 
-Put a room of your own above the room SQL: with DATABASE_URL, only the collections above
-it have a table.
+Put a room of your own above the room SQL. A collection below it would have no table in
+the database.
+
+"Raise 404" in a docstring means: raise an ApiError, which the client gets as an answer
+with this status.
 
 The environment may set:
 
@@ -114,9 +118,9 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode
 
 if __name__ == '__main__':
     # Before the packages are imported, so that --help works without them.
-    parser = ArgumentParser(description=__doc__)
-    parser.formatter_class = RawDescriptionHelpFormatter
-    parser.parse_args()
+    ArgumentParser(
+        description=__doc__, formatter_class=RawDescriptionHelpFormatter
+    ).parse_args()
 
 try:
     import bottle
@@ -138,10 +142,10 @@ except ImportError:  # on Windows
 
 
 def setting(name, default=''):
-    """Return a setting of the environment, or its default if it is not set or empty."""
+    """Return a setting of the environment, or its default if it is unset or empty."""
     value = os.environ.get(name) or default
     try:
-        # Only a check. On Linux a variable can hold any bytes; here it must be UTF-8.
+        # On Linux a variable can hold any bytes. If they are not UTF-8, this fails.
         value.encode()
     except UnicodeEncodeError:
         sys.exit(f'{name} must be UTF-8 text')
@@ -151,15 +155,12 @@ def setting(name, default=''):
 def number_setting(name, default, least, most, kind=int):
     """Return a setting that is a number; end the program if it is out of bounds."""
     text = setting(name, str(default))
-    try:
+    with suppress(ValueError):  # raised if it is no number
         value = kind(text)
-    except ValueError:
-        value = None
-    is_fine = value is not None and least <= value <= most
-    if not is_fine:
-        wanted = f'a number from {least} to {most}, as in {name}={default}'
-        sys.exit(f'{name} must be {wanted}, and not {text!r}')
-    return value
+        if least <= value <= most:
+            return value
+    wanted = f'a number from {least} to {most}, as in {name}={default}'
+    sys.exit(f'{name} must be {wanted}, and not {text!r}')
 
 
 DEMO_PASSWORD = 'atCh_5K}?g'
@@ -178,25 +179,26 @@ SCRIPT_TIMEOUT = number_setting('SCRIPT_TIMEOUT', 30, 0.1, 86_400, float)
 
 # --- Start-up -------------------------------------------------------------------------
 
-# Other rooms may add to these, and the last one, Server, uses them. So it need not be
-# changed when a room is added or deleted.
+# Other rooms add to these lists, and the last room, Server, uses them. So Server stays
+# as it is when you add or delete a room. The last three are for "python api.py" only:
+# gunicorn and other servers do not call main(), which uses them.
 
 # Lines to print at the start; {url} becomes the address of the service.
 start_lines = ['Listening on {url} (Ctrl-C ends it)']
 
-# Functions that raise 503 if something that the service needs can't be reached.
+# Functions that raise 503 if something that the service needs can't be reached, such as
+# the database.
 health_checks = []
 
-# Options of waitress, the server. One thread answers all requests: more would not help,
-# as Python runs only one at a time. Whoever has to wait adds one for that time.
+# Options of waitress, the server. One thread answers all requests. Work that waits, for
+# a script or a lock, lends the server one more for that time: see the room Slow work.
 server_options = {'threads': 1}
 
-# Functions that main() calls with waitress's server before it serves. gunicorn and
-# other servers do not call main(), so these are not called there.
+# Functions that main() calls with waitress's server before it serves.
 on_start = []
 
-# Functions that take a WSGI application and return another around it (WSGI middleware,
-# PEP 3333).
+# Functions that get the application and return it wrapped in another (WSGI middleware,
+# PEP 3333), as the room Access log does to time each request.
 middleware = []
 
 log = logging.getLogger('api')
@@ -210,15 +212,15 @@ JSON = 'application/json'
 class ApiError(HTTPResponse):
     """An error to raise: its status code, and JSON with a message and more fields.
 
-    Bottle can raise an answer as well as return it. A room whose errors look different
-    overrides fields().
+    In Bottle you may raise an answer, an HTTPResponse, as well as return it. A room
+    whose errors look different overrides fields().
     """
 
     def __init__(self, code, message, headers=None, **more):
         self.message = message
-        body = json.dumps({**more, **self.fields()})
-        # Bottle makes a header of content_type=...
-        super().__init__(body, code, headers, content_type=JSON)
+        body = {**self.fields(), **more}
+        # HTTPResponse makes a header of each keyword: here Content-Type.
+        super().__init__(json.dumps(body), code, headers, content_type=JSON)
 
     def fields(self):
         """Return the fields that say what is wrong."""
@@ -229,29 +231,27 @@ class Api(bottle.Bottle):
     """Bottle, with its own errors (404, 405, 500) as JSON."""
 
     def default_error_handler(self, error):
-        """Return the JSON of one of Bottle's own errors; set its headers."""
-        response.content_type = JSON
+        """Return the body of one of these errors; set its headers. Bottle calls it."""
         if error.status_code == 405:
-            return answer_wrong_method(error)
+            set_allow(error.headers['Allow'].split(','))
+            if request.method == 'OPTIONS':
+                # No route has this method, so Bottle calls it an error. It is none:
+                # browsers send it before a page of another origin may call (CORS).
+                response.status = 204
+                return ''
         if error.status_code == 500:
-            # After a crash Bottle drops all headers. The hooks below set those that
-            # every answer has, so call them again.
+            # After a crash Bottle has dropped all headers. Those that every answer has
+            # are set by the functions marked @app.hook('after_request').
             self.trigger_hook('after_request')
+        response.content_type = JSON
         return json.dumps({'message': error.body})
 
 
-def answer_wrong_method(error):
-    """Return the body of a 405, for a path that has other methods; set Allow."""
-    methods = error.headers['Allow'].split(',')
+def set_allow(methods):
+    """Say in the header Allow which methods the path of the request has."""
     if 'GET' in methods:
         methods.append('HEAD')  # which Bottle answers as it does GET
     response.set_header('Allow', ','.join([*methods, 'OPTIONS']))
-    if request.method == 'OPTIONS':
-        # No route has it, but every path answers it. Browsers send it before a page of
-        # another origin may call (CORS preflight).
-        response.status = 204
-        return ''
-    return json.dumps({'message': error.body})
 
 
 app = Api()
@@ -260,7 +260,8 @@ app = Api()
 def from_wsgi(text):
     """Return a text of a request, decoded as UTF-8; raise UnicodeDecodeError.
 
-    WSGI servers decode it as latin-1: "é" arrives as "Ã©".
+    WSGI servers decode all text as latin-1 (PEP 3333), so "é" arrives as "Ã©". This
+    makes bytes of it again, and decodes them.
     """
     return text.encode('latin-1').decode()
 
@@ -268,8 +269,9 @@ def from_wsgi(text):
 @app.hook('before_request')
 def refuse_bad_path():
     """Raise 400 for a path that is not UTF-8."""
-    # Bottle would leave out wrong bytes, and find film 1 under /films/%FF1.
-    # request[NAME] is from the WSGI environ, in which the server describes the request.
+    # Bottle would leave out wrong bytes, and find film 1 under /films/%FF1. The path as
+    # it was sent is in the WSGI environ, in which the server describes the request:
+    # request[NAME] reads it.
     try:
         from_wsgi(request['bottle.raw_path'])
     except UnicodeDecodeError:
@@ -298,9 +300,9 @@ MAX_DEPTH = 100  # how deep lists and objects may be nested
 
 def get_header(name, default=''):
     """Return a header of the request, decoded as latin-1; default if there is none."""
-    # WSGI keeps the header User-Agent as HTTP_USER_AGENT. Bottle's get_header() would
-    # raise an error if it is not UTF-8.
-    return request.get('HTTP_' + name.upper().replace('-', '_'), default)
+    # Bottle's own get_header() would raise an error if it is not UTF-8. In the WSGI
+    # environ, the header User-Agent is HTTP_USER_AGENT.
+    return request.environ.get('HTTP_' + name.upper().replace('-', '_'), default)
 
 
 def sent_type():
@@ -329,34 +331,28 @@ def read_text(*types):
 def parse_json(text):
     """Return the value of a JSON text (RFC 8259); raise 400."""
     try:
-        value = json.loads(text)  # RecursionError if nested too deeply for Python
+        value = json.loads(text)
         if is_too_deep(value):
             raise ValueError(f'nested deeper than {MAX_DEPTH}')
-        # Only a check. It raises ValueError for what Python reads and could not send
-        # back as JSON: NaN, 1e999, and "\ud800", which is half of a character.
-        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+        # Python reads more than it could send back as JSON. So both lines can raise
+        # ValueError: for NaN and 1e999, and for "\ud800", half of a character.
+        again = json.dumps(value, ensure_ascii=False, allow_nan=False)
+        again.encode()
     except (ValueError, RecursionError) as problem:
+        # RecursionError is json's, if the value is nested too deeply for Python.
         raise ApiError(400, f'The body is not valid JSON: {problem}') from None
     return value
 
 
-def is_too_deep(value):
+def is_too_deep(value, depth=1):
     """Tell whether more than MAX_DEPTH lists and objects are nested in each other."""
-    # No recursion: how deep it may go differs between Python versions. Instead, each
-    # round goes one level down. In [[1], {"a": [2]}] the first level is the whole, the
-    # second is [1] and {"a": [2]}, the third is [2].
-    level = [value]
-    for _ in range(MAX_DEPTH):
-        deeper = []
-        for part in level:
-            if isinstance(part, dict):
-                deeper.extend(part.values())
-            elif isinstance(part, list):
-                deeper.extend(part)
-        level = [part for part in deeper if isinstance(part, (dict, list))]
-        if not level:
-            return False
-    return True
+    if isinstance(value, dict):
+        value = list(value.values())
+    if not isinstance(value, list):
+        return False
+    if depth > MAX_DEPTH:
+        return True
+    return any(is_too_deep(part, depth + 1) for part in value)
 
 
 def parse_form(text):
@@ -386,7 +382,11 @@ def read_fields(*types):
 
 
 class Rule(NamedTuple):
-    """What a field may hold: a function that looks at a value, and words for errors."""
+    """What a field may hold.
+
+    rule.allows(value) tells whether a value is allowed; the wording is for the error
+    that says what the field must be.
+    """
 
     allows: Callable
     wording: str
@@ -410,7 +410,8 @@ def check(fields, rules, required=(), ignored=(), make_error=ApiError):
     return {name: fields[name] for name in rules if name in fields}
 
 
-# Each of these functions returns a rule; its inner function "allows" sees the value.
+# Each of these functions returns a rule; its inner function "allows" sees the value. So
+# text_of(1, 200).allows('x') is True.
 
 
 def text_of(least, most):
@@ -494,7 +495,9 @@ BOOLEAN = Rule(is_boolean, 'true or false')
 class Memory(UserDict):
     """Where a collection keeps its items: a dict, with a lock for those who write.
 
-    The room Database has another place, a table that is used in the same way.
+    The room Database has another place, a table, which is used in the same way: it has
+    storage[key], len(storage) and page(), and writing(), which gives a dict that has
+    next_number() as well. UserDict is a dict made to be extended; data is its dict.
     """
 
     def __init__(self, items):
@@ -506,7 +509,9 @@ class Memory(UserDict):
     def writing(self):
         """Lock out other threads that write, and give this dict."""
         with self.lock:
-            yield self  # the lines inside "with memory.writing() as items:" run here
+            # The lines inside "with memory.writing() as items:" run at yield. Then the
+            # lock is released.
+            yield self
 
     def next_number(self):
         """Return a number that it never returned before. Call it inside writing()."""
@@ -516,7 +521,7 @@ class Memory(UserDict):
     def page(self, start, stop):
         """Return the pairs of key and item from start to stop, the oldest first."""
         with self.lock:
-            # data is UserDict's dict; islice is [start:stop] without a copy of it all.
+            # islice() is [start:stop] for what is no list.
             return list(islice(self.data.items(), start, stop))
 
 
@@ -526,9 +531,9 @@ all_collections = []  # all of them, for the room Database
 class Collection(MutableMapping):
     """Items by key, at most MAX_ITEMS of them, which several threads may use at once.
 
-    Use it like a dict: MutableMapping adds get() and the like, which call the methods
+    Use it like a dict: MutableMapping makes get(), update(), "in" and == of the methods
     here. A method that reads and then writes holds the lock for both. An item is what
-    JSON can hold. Do not change one that you have read, but store a changed copy.
+    JSON can hold. Do not change an item that you have read; store a changed copy.
     """
 
     def __init__(self, name, items=()):
@@ -651,29 +656,31 @@ if len(SECRET_KEY.encode()) < 32:
         'python -c "import secrets; print(secrets.token_hex())"'
     )
 
-# A fingerprint of the password, which nobody can compute without SECRET_KEY. It goes
-# into each token as password_version: if the password changes, old tokens end.
-fingerprint = hmac.new(SECRET_KEY.encode(), API_PASSWORD.encode(), 'sha256')
-# cn is LDAP's word for the name to sign in with, and memberOfs a tutorial's for the
-# groups. A group is cn=Admins, or in full cn=Admins,ou=groups,dc=example,dc=com.
+# Each token carries the password_version of its account. With another password the
+# version is another one too, and older tokens are not valid any more. Here it is a
+# hash for which one needs SECRET_KEY, so a token does not help to guess the password.
+demo_version = hmac.new(SECRET_KEY.encode(), API_PASSWORD.encode(), 'sha256')
+# An account. The names are those of LDAP and of a tutorial: cn is the name to sign in
+# with, memberOfs are the groups. cn=Admins,ou=groups,dc=example,dc=com is Admins too.
 DEMO = {
     'cn': API_USERNAME,
     'memberOfs': ['cn=Admins'],
-    'password_version': fingerprint.hexdigest(),
+    'password_version': demo_version.hexdigest(),
 }
 SIGN_IN = {'username': text_of(1, 1000), 'password': text_of(1, 1000)}
 # OAuth clients send these as well; they are not looked at.
 OAUTH_FIELDS = ['grant_type', 'scope', 'client_id', 'client_secret']
 
-# Where find_account() looks: dicts of accounts by name.
+# Dicts of accounts by name. The room Users adds its users.
 account_tables = [{API_USERNAME: DEMO}]
-# Functions that get an account, other than DEMO, and a password, and return whether it
-# is the right one. The room Passwords adds has_password().
+# Functions that tell whether a password is that of an account. The room Passwords adds
+# has_password(account, password).
 password_checks = []
 
 
 def warn_of_demo_password(server):
     """Add a line to the start if other machines can use the public demo password."""
+    # only_this_machine() is in the room Browsers.
     if API_PASSWORD == DEMO_PASSWORD and not only_this_machine():
         start_lines.append(
             'WARNING: other machines may reach this; set API_PASSWORD to a secret one.'
@@ -694,10 +701,9 @@ class AuthPlugin:
     api = 2  # the version of Bottle's interface for plugins
 
     def apply(self, callback, route):
-        """Return a route's function, with its auth function called before it.
+        """Return the function that Bottle is to call for a route; callback is its own.
 
-        Bottle calls this once for each route, and from then on the function that it
-        returns: with auth=bearer, that calls bearer(), and then the route's function.
+        Bottle calls this once for each route, and what it returns for each request.
         """
         refuse_unknown_options(route)
         if 'auth' not in route.config:
@@ -706,6 +712,8 @@ class AuthPlugin:
 
         @wraps(callback)  # keeps the name and the docstring of the function
         def guarded(*args, **kwargs):
+            # With auth=bearer this is bearer(). If it raises 401, the route's function
+            # is not called.
             request['REMOTE_USER'] = find_caller()
             return callback(*args, **kwargs)
 
@@ -713,8 +721,8 @@ class AuthPlugin:
 
 
 def refuse_unknown_options(route):
-    """Raise TypeError for a slip such as auht=admin, as the route would be open."""
-    # Bottle's own options, such as catchall, are in app.config and each route.config.
+    """Raise TypeError for a slip such as auht=admin, which would leave a route open."""
+    # route.config also has all that is in app.config: Bottle's own options.
     known = ['auth', *app.config]
     for option in route.config:
         if option not in known:
@@ -747,10 +755,10 @@ def bearer():
 def admin():
     """Return the name of an administrator who sent a token; raise 401 or 403."""
     name = bearer()
-    groups = find_account(name).get('memberOfs', [])
-    if not any(group.split(',')[0] == 'cn=Admins' for group in groups):
-        raise ApiError(403, 'Only administrators may do this')
-    return name
+    for group in find_account(name).get('memberOfs', []):
+        if group.split(',')[0] == 'cn=Admins':
+            return name
+    raise ApiError(403, 'Only administrators may do this')
 
 
 def find_account(name):
@@ -766,16 +774,14 @@ def find_account(name):
 
 
 def sign_in(name, password):
-    """Return the account with this name and password, or None; raise 429 or 503.
-
-    The room Limits does the counting.
-    """
+    """Return the account with this name and password, or None; raise 429 or 503."""
+    # Both functions that count are in the room Limits.
     refuse_too_many_sign_ins(name)
     account = find_account(name)
     if not is_right_password(account, password):
         count_failed_sign_in(name)
         return None
-    # While this password was checked, other guesses may have used up the limit.
+    # Again: others may have failed while this password was checked, which takes time.
     refuse_too_many_sign_ins(name)
     return account
 
@@ -783,9 +789,10 @@ def sign_in(name, password):
 def is_right_password(account, password):
     """Tell whether this is the account's password; raise 503."""
     if account is DEMO:
-        # As bytes, because compare_digest takes no text with letters like é.
+        # compare_digest() takes the same time whatever the password, so nobody can
+        # find it letter by letter. It wants bytes, as a text may have letters like é.
         return secrets.compare_digest(password.encode(), API_PASSWORD.encode())
-    # Also if there is no account ({}), as a sooner answer would tell that.
+    # Even if there is no account ({}): a quicker answer would show who has none.
     return any(is_right(account, password) for is_right in password_checks)
 
 
@@ -825,14 +832,14 @@ def make_token(account):
     return jwt.encode(claims, SECRET_KEY, algorithm='HS256')
 
 
-# Cached for the last 1,000 tokens, because it is the slowest part of a request. Errors
-# are not cached.
+# Cached for the last 1,000 tokens, because it is the slowest part of a request. What
+# may change is left to read_token(). Errors are not cached.
 @lru_cache(1000)
 def check_signature(token):
     """Return the claims of a token that we signed; raise jwt.InvalidTokenError."""
-    # Only HS256: a token must not choose how it is checked. One without exp would never
-    # expire.
-    # iat is not looked at, as another machine's clock may be a little ahead of ours.
+    # A token names its algorithm, but it must not choose one: only HS256 is taken.
+    # Without exp it would never expire. iat is not checked, because the clock of
+    # another machine that made it may be a little ahead of ours.
     options = {'require': ['exp', 'sub'], 'verify_iat': False}
     return jwt.decode(token, SECRET_KEY, algorithms=['HS256'], options=options)
 
@@ -843,17 +850,15 @@ def read_token(token):
         claims = check_signature(token)
     except (jwt.InvalidTokenError, RecursionError):  # the latter if nested too deeply
         return None
-    # jwt.decode() looked at this too, but the claims may be from the cache.
     if int(claims['exp']) <= time.time():
         return None
     name = claims['sub']
     account = find_account(name)
-    version = claims.get('password_version')
-    if version is None:
-        # Not made here, but by a program that knows SECRET_KEY, such as a test: good
-        # for the demo account alone.
+    if 'password_version' not in claims:
+        # Another program that has our SECRET_KEY made it. It is good for the demo
+        # account alone.
         return name if account is DEMO else None
-    if version != account.get('password_version'):
+    if claims['password_version'] != account.get('password_version'):
         # The password has changed, or the account is gone or locked ({}).
         return None
     return name
@@ -864,8 +869,7 @@ def read_token(token):
 
 def basic():
     """Return the name of who signs in by HTTP Basic (RFC 7617); raise 401, 429 ..."""
-    # Not Bottle's request.auth: if the header is missing, that trusts the name which a
-    # server in front has set.
+    # Not request.auth: if the header is missing, that believes REMOTE_USER.
     given = bottle.parse_auth(get_header('Authorization'))
     account = None
     if given:
@@ -885,7 +889,7 @@ def get_root():
     """Greet a program; send a browser on to the docs page, if the file has one."""
     has_docs = any(route.rule == '/docs' for route in app.routes)
     if has_docs and 'text/html' in get_header('Accept'):
-        # Not /docs, so that it is right under a path prefix too.
+        # Without a slash in front, this is right behind a proxy's path prefix too.
         return HTTPResponse(status=302, Location='docs', vary='Accept')
     return HTTPResponse({'hello': 'world'}, vary='Accept')
 
@@ -900,10 +904,11 @@ def get_hello_world():
 
 SCRIPT = Path(__file__).with_name('script.ps1')
 
-# Printed at the start, with the demo password, but never with one that you have set.
+# A command to copy from the start. It has the demo password, but never one that you
+# have set: the shell puts that in place of $API_PASSWORD.
 shown_password = API_PASSWORD if API_PASSWORD == DEMO_PASSWORD else '$API_PASSWORD'
 start_lines.append(
-    'A token: curl {url}/token '  # print_start() puts the address here
+    'A token: curl {url}/token '
     f'--data-urlencode "username={API_USERNAME}" '
     f'--data-urlencode "password={shown_password}"'
 )
@@ -927,7 +932,7 @@ def post_token():
     try:
         account = read_sign_in()
     except ApiError as problem:
-        # Any error: those of the body (413, 415) and 429 and 503 come from other rooms.
+        # This may be an error of any room, such as 415 or 429.
         add_oauth_fields(problem)
         raise
     answer = {
@@ -954,7 +959,10 @@ def add_oauth_fields(problem):
 
 
 def oauth_text(text):
-    """Return a text with ' for what the RFC forbids here: é, quotation marks ..."""
+    """Return a text in which each character that the RFC forbids is an apostrophe.
+
+    It forbids quotation marks, backslashes, and letters such as é.
+    """
     characters = []
     for one in text:
         is_allowed = one.isascii() and one.isprintable() and one not in '"\\'
@@ -966,7 +974,7 @@ def oauth_text(text):
 def post_run_script():
     """Run script.ps1 and return what it wrote; raise 500, 503 or 504."""
     try:
-        # Two may run at once; a third gets 503 (see the rooms Slow work and Scripts).
+        # Two may run at once; a third gets 503. Both names are of the room Scripts.
         with script_slots:
             result = run_script(SCRIPT, SCRIPT_TIMEOUT)
     except NoPowerShell as problem:
@@ -974,7 +982,7 @@ def post_run_script():
     except ScriptError as problem:
         raise ApiError(500, str(problem)) from None
     written = {'output': result.output, 'error': result.error}
-    if result.exit_code is None:
+    if result.exit_code is None:  # it had to be ended
         if stopping.is_set():
             raise ApiError(503, 'The script was ended, as the service stops', **written)
         message = f'The script was ended after {SCRIPT_TIMEOUT:g} seconds'
@@ -987,7 +995,7 @@ def post_run_script():
 
 # --- Films ----------------------------------------------------------------------------
 
-# The room Browsers keeps pages of other sites from changing films.
+# Anybody may change films, but not pages of other sites: see the room Browsers.
 
 START_FILMS = {
     '1': {'Name': 'Avengers: Infinity War', 'Year': 2018, 'Month': 'March'},
@@ -998,8 +1006,8 @@ MONTHS = (
     'January|February|March|April|May|June|'
     'July|August|September|October|November|December'
 )
-# FILM is what a client sends. FILM_QUERY, for the room Lists, has the names as they are
-# stored.
+# As in the tutorial, a client sends "name" and gets "Name". FILM has the fields that
+# are sent, and FILM_QUERY those that are stored, which /films?Name=Dune can ask for.
 FILM = {
     'name': text_of(1, 200),
     'year': whole_number(1870, 2100),
@@ -1148,8 +1156,8 @@ RECORD = {
     'value3': or_null(BOOLEAN),
 }
 LARGEST = 2**63 - 1  # the largest number of 64 bits with a sign
-# Fields that are shown as well, and that no client can set. Their rules are for queries
-# such as /api/list?id=2.
+# Fields that are shown as well, and that no client can set. Their rules are for
+# queries: /api/list?id=2.
 READ_ONLY = {
     'id': whole_number(1, LARGEST),
     'creationdate': whole_number(0, LARGEST),
@@ -1167,11 +1175,13 @@ def api_key():
     sent = get_header('api-key')
     if sent:
         owner = sent.rpartition('.')[0]  # a key is NAME.RANDOM, and NAME may have dots
+        stored = api_keys.get(owner, '')
         # Not ==, which stops at the first wrong letter: its time would tell how many
         # are right.
-        if secrets.compare_digest(hash_key(sent), api_keys.get(owner, '')):
+        if secrets.compare_digest(hash_key(sent), stored):
             return owner
-        # The name is not logged: it may be a part of a key that was pasted wrongly.
+        # Of the room Limits, which logs this name. The owner is not logged: it may be a
+        # part of a key that was pasted wrongly.
         count_failed_sign_in('(API key)')
     raise RecordError(
         401,
@@ -1202,7 +1212,7 @@ def show_record(record_id, record):
 def read_record():
     """Return the fields of a record in the body, one or more; raise 400, 413 or 415."""
     fields = check(
-        read_fields(JSON), RECORD, ignored=READ_ONLY, make_error=RecordError
+        read_fields(JSON), RECORD, ignored=list(READ_ONLY), make_error=RecordError
     )
     # all() is true if there are no fields, too.
     if all(value is None for value in fields.values()):
@@ -1216,7 +1226,7 @@ def post_key(username):
     """Make an API key for a new name. Only this answer ever shows it."""
     if not KEY_NAME.allows(username):
         raise RecordError(400, f'username must be {KEY_NAME.wording}')
-    count_new_key()
+    count_new_key()  # of the room Limits
     # With the name in front, api_key() finds the owner at once.
     key = f'{username}.{secrets.token_urlsafe(16)}'
     if not api_keys.add(username, hash_key(key)):
@@ -1235,10 +1245,11 @@ def post_key(username):
 @app.get('/api/generate_key/<username>')
 def get_key(username):
     """Make an API key by GET too, as the tutorial does; do not copy this."""
-    # Any web page can make a browser send this GET, as with the address of an image.
+    # Any web page can make a browser send a GET, as with the address of an image. This
+    # is of the room Browsers.
     refuse_foreign_page()
     if request.method == 'HEAD':
-        # A key would be made that nobody sees, as the answer has no body.
+        # The answer has no body, so nobody would see the key.
         return HTTPResponse(status=201)
     return post_key(username)
 
@@ -1376,15 +1387,19 @@ USER = {
 }
 LIST_FIELDS = ['memberOfs', 'sshPublicKeys']
 PASSWORD_FIELDS = ['password_hash', 'password_salt', 'password_version']
-# What a query may ask for: not the password, and for the two lists one value, as in
-# /users?memberOfs=staff.
+# What a query may ask for. In a list it finds one value: /users?memberOfs=staff.
 USER_QUERY = {
-    **USER,
+    'cn': USER['cn'],
+    'sn': USER['sn'],
+    'uid': USER['uid'],
+    'givenName': USER['givenName'],
+    'displayName': USER['displayName'],
+    'mail': USER['mail'],
     'memberOfs': text_of(1, 200),
     'sshPublicKeys': text_of(1, 4000),
+    'accountLocked': USER['accountLocked'],
     'dn': text_of(1, 200),
 }
-del USER_QUERY['password']
 
 users = Collection('users', START_USERS)
 account_tables.append(users)  # users who have a password can sign in
@@ -1411,11 +1426,11 @@ def read_user(fields, required=()):
         if name in user and user[name] is None:
             user[name] = []
     if 'sshPublicKeys' in user:
-        user['sshPublicKeys'] = clean_keys(user['sshPublicKeys'])
+        user['sshPublicKeys'] = clean_keys(user['sshPublicKeys'])  # room SSH keys
     if 'password' in user:
         password = user.pop('password')
         salt = secrets.token_hex(16)
-        user['password_hash'] = hash_password(password, salt)
+        user['password_hash'] = hash_password(password, salt)  # room Passwords
         user['password_salt'] = salt
         user['password_version'] = secrets.token_hex(8)
     return user
@@ -1432,13 +1447,13 @@ def list_users():
 def create_user():
     """Add a user; raise 409."""
     given = read_user(read_fields(JSON), required=['cn', 'sn'])
-    # Again: to hash the password may have taken ten seconds, and the caller may have
-    # lost the rights of an administrator meanwhile.
+    # To hash the password may have taken ten seconds. If the caller has lost the rights
+    # of an administrator meanwhile, this raises 403.
     admin()
     cn = given['cn']
     defaults = {'uid': cn, 'memberOfs': [], 'sshPublicKeys': [], 'accountLocked': False}
     user = {**defaults, **given}
-    # The demo account is no user, but it has its name already.
+    # The name of the demo account, which is no user, is taken too.
     if cn == API_USERNAME or not users.add(cn, user):
         raise ApiError(409, f'User {cn} exists already')
     return HTTPResponse(show_user(cn, user), 201, Location=f'/users/{cn}')
@@ -1458,7 +1473,7 @@ def get_user(cn):
 @app.put('/users/<cn>', auth=admin)
 def put_user(cn):
     """Change those fields of a user that are sent, as in the tutorial; raise 404."""
-    return change_user(cn, read_fields(JSON))
+    return change_user(cn)
 
 
 @app.patch('/users/<cn>', auth=bearer)
@@ -1467,21 +1482,21 @@ def patch_user(cn):
 
     Others may change their own password, and nothing else.
     """
-    fields = read_fields(JSON)
-    check_rights(cn, fields)
-    return change_user(cn, fields)
+    return change_user(cn)
 
 
 def check_rights(cn, fields):
     """Raise 401 or 403 if the caller may not change these fields of a user."""
-    # bearer() raises 401 if the caller's account is gone or locked by now.
-    is_own_password = cn == bearer() and list(fields) == ['password']
-    if not is_own_password:
-        admin()
+    caller = bearer()
+    if cn == caller and list(fields) == ['password']:
+        return
+    admin()
 
 
-def change_user(cn, fields):
+def change_user(cn):
     """Change the fields of a user; return the user; raise 400, 401, 403 or 404."""
+    fields = read_fields(JSON)
+    check_rights(cn, fields)
     # The name stays, even if another one was sent.
     changes = {**read_user(fields), 'cn': cn}
     check_rights(cn, fields)  # again, as in create_user()
@@ -1627,8 +1642,8 @@ def delete_course(code):
 
 # --- Docs -----------------------------------------------------------------------------
 
-# JavaScript, which Swagger UI reads first. The address begins with "..", so that the
-# page works under a path prefix too.
+# JavaScript, which Swagger UI reads first: its settings, and two things that it lacks.
+# The address begins with "..", so that the page works under a path prefix too.
 INITIALIZER = """\
 window.onload = () => {
     window.ui = SwaggerUIBundle({
@@ -1639,17 +1654,16 @@ window.onload = () => {
         validatorUrl: null,
         responseInterceptor: (answer) => {
             // 401: the token is not valid any more, as after a restart. Sign out in the
-            // page too, under all names by which it is signed in.
+            // page too. The names are those of securitySchemes in swagger.yaml.
             if (answer.status === 401) {
-                const names = Object.keys(window.ui.authSelectors.authorized().toJS());
-                window.ui.authActions.logout(names);
+                window.ui.authActions.logout(["bearer", "basic", "key"]);
             }
             return answer;
         },
     });
 };
 
-// The sign-in dialog leaves the cursor in its last field. Put it into the user name.
+// A click on Authorize opens a dialog. Put the cursor into its field for the user name.
 document.addEventListener("click", (event) => {
     if (event.target.closest(".authorize, .authorization__btn")) {
         setTimeout(() => document.querySelector("#oauth_username")?.focus());
@@ -1682,129 +1696,6 @@ def get_swagger():
     """Return the description of the service in OpenAPI 3.1."""
     content = Path(__file__).with_name('swagger.yaml').read_bytes()
     return send_file(content, 'swagger.yaml')
-
-
-# --- Lists ----------------------------------------------------------------------------
-
-
-def list_page(collection, rules, show=None):
-    """Return the pairs of key and item, as shown, that the query asks for; raise 400.
-
-    rules are those of the fields. show(key, item) returns an item as the client sees
-    it; without it, items are shown as they are stored.
-    Sets X-Total-Count, and Link (RFC 8288), which says where the other pages are. The
-    route must return a dict or a text: an HTTPResponse would replace these headers.
-    """
-    query = read_query(rules)
-    stop = query.offset + query.limit
-    if query.sort or query.text or query.wanted:
-        # All items have to be looked at.
-        pairs = shown_pairs(collection.page(), show)
-        found = sort_pairs(find_pairs(pairs, query), query.sort)
-        page = found[query.offset : stop]
-        total = len(found)
-    else:
-        page = shown_pairs(collection.page(query.offset, stop), show)
-        total = len(collection)
-        if 0 < len(page) < query.limit:
-            # Items may have come or gone between page() and len(). A page that is not
-            # full is the last one, so count from it.
-            total = query.offset + len(page)
-    response.set_header('X-Total-Count', str(total))
-    response.set_header('Link', make_links(query, total))
-    return page
-
-
-def shown_pairs(pairs, show):
-    """Return pairs of key and item with the items as they are shown."""
-    if show is None:
-        return pairs
-    return [(key, show(key, item)) for key, item in pairs]
-
-
-def find_pairs(pairs, query):
-    """Return those pairs whose item has the wanted values, and the text somewhere."""
-    found = []
-    for key, item in pairs:
-        if has_values(item, query.wanted) and has_text(item, query.text):
-            found.append((key, item))
-    return found
-
-
-def has_values(item, wanted):
-    """Tell whether an item has these values, each alone or in a list."""
-    for field, value in wanted.items():
-        held = item.get(field)
-        if isinstance(held, list):
-            if value not in held:
-                return False
-        elif held != value:
-            return False
-    return True
-
-
-def has_text(item, text):
-    """Tell whether a text is in one of an item's values, in large or small letters."""
-    if not text:
-        return True
-    parts = []
-    for value in item.values():
-        parts.extend(value if isinstance(value, list) else [value])
-    for part in parts:
-        if isinstance(part, str) and text.casefold() in part.casefold():
-            return True
-    return False
-
-
-def sort_pairs(pairs, sort):
-    """Return the pairs in this order; a missing value is less than any other."""
-    # The last field first: sorted() leaves equal items in the order that they have, so
-    # the first field, sorted last, decides.
-    for name in reversed(sort):
-        field = name.removeprefix('-')
-        pairs = sort_by_field(pairs, field, is_downwards=name.startswith('-'))
-    return pairs
-
-
-def sort_by_field(pairs, field, is_downwards):
-    """Return the pairs of key and item in the order of one field of the items."""
-    missing = []
-    present = []
-    for key, item in pairs:
-        if item.get(field) is None:
-            missing.append((key, item))
-        else:
-            present.append((key, item))
-
-    def field_of(pair):
-        _, item = pair
-        return item[field]
-
-    present.sort(key=field_of, reverse=is_downwards)
-    if is_downwards:
-        return present + missing
-    return missing + present
-
-
-def make_links(query, total):
-    """Return the value of Link: the first, previous, next and last page of a list."""
-    pages = max(math.ceil(total / query.limit), 1)
-    last = (pages - 1) * query.limit
-    offsets = {'first': 0}
-    if query.offset > 0:
-        previous = max(query.offset - query.limit, 0)
-        # If the offset is beyond the end, the last page is the previous one.
-        offsets['prev'] = min(previous, last)
-    if query.offset + query.limit < total:
-        offsets['next'] = query.offset + query.limit
-    offsets['last'] = last
-    start = f'{request.path}?limit={query.limit}'
-    if query.for_links:
-        start += '&' + urlencode(query.for_links, safe=',')
-    links = []
-    for name, offset in offsets.items():
-        links.append(f'<{start}&offset={offset}>; rel="{name}"')
-    return ', '.join(links)
 
 
 # --- Queries --------------------------------------------------------------------------
@@ -1881,7 +1772,7 @@ def split_query(known):
 
 def read_parameter(name, text, rule):
     """Return a parameter as a value of the type that its rule allows; raise 400."""
-    # "12" may be the text '12', or the number 12 or 12.0: the rule decides.
+    # Year=2018 may be the text '2018', or the number 2018 or 2018.0: the rule decides.
     values = [text]
     if re.fullmatch(WHOLE_NUMBER, text):
         values.append(int(text))
@@ -1906,6 +1797,132 @@ def read_sort(text, rules):
         if fields.count(field) > 1:
             raise ApiError(400, f'sort must not have {field} twice')
     return sort
+
+
+# --- Lists ----------------------------------------------------------------------------
+
+
+def list_page(collection, rules, show=None):
+    """Return the pairs of key and item that the query asks for; raise 400.
+
+    rules are those of the fields. show(key, item) returns an item as the client sees
+    it; without it, items are shown as they are stored.
+    Sets X-Total-Count, and Link (RFC 8288), which says where the other pages are. The
+    route must return a dict or a text: an HTTPResponse would replace these headers.
+    """
+    query = read_query(rules)
+    stop = query.offset + query.limit
+    if query.sort or query.text or query.wanted:
+        # All items have to be looked at.
+        pairs = shown_pairs(collection.page(), show)
+        found = sort_pairs(find_pairs(pairs, query), query.sort)
+        page = found[query.offset : stop]
+        total = len(found)
+    else:
+        page = shown_pairs(collection.page(query.offset, stop), show)
+        total = len(collection)
+        if 0 < len(page) < query.limit:
+            # This is the last page, so the list ends with it. len() may know of an item
+            # that another thread has added since.
+            total = query.offset + len(page)
+    response.set_header('X-Total-Count', str(total))
+    response.set_header('Link', make_links(query, total))
+    return page
+
+
+def shown_pairs(pairs, show):
+    """Return pairs of key and item with the items as they are shown."""
+    if show is None:
+        return pairs
+    return [(key, show(key, item)) for key, item in pairs]
+
+
+def find_pairs(pairs, query):
+    """Return those pairs whose item has the wanted values, and the text somewhere."""
+    found = []
+    for key, item in pairs:
+        if has_values(item, query.wanted) and has_text(item, query.text):
+            found.append((key, item))
+    return found
+
+
+def has_values(item, wanted):
+    """Tell whether an item has these values, each alone or in a list."""
+    for field, value in wanted.items():
+        held = item.get(field)
+        if isinstance(held, list):
+            if value not in held:
+                return False
+        elif held != value:
+            return False
+    return True
+
+
+def has_text(item, text):
+    """Tell whether a text is in one of an item's values, in large or small letters."""
+    if not text:
+        return True
+    parts = []
+    for value in item.values():
+        parts.extend(value if isinstance(value, list) else [value])
+    for part in parts:
+        if isinstance(part, str) and text.casefold() in part.casefold():
+            return True
+    return False
+
+
+def sort_pairs(pairs, sort):
+    """Return the pairs in this order; a missing value is less than any other."""
+    # For sort=Year,Name this sorts by Name first, and then by Year. That leaves films
+    # of the same Year in the order that they have, which is by Name.
+    for name in reversed(sort):
+        field = name.removeprefix('-')
+        pairs = sort_by_field(pairs, field, is_downwards=name.startswith('-'))
+    return pairs
+
+
+def sort_by_field(pairs, field, is_downwards):
+    """Return the pairs of key and item in the order of one field of the items."""
+    missing = []
+    present = []
+    for key, item in pairs:
+        if item.get(field) is None:
+            missing.append((key, item))
+        else:
+            present.append((key, item))
+
+    def field_of(pair):
+        _, item = pair
+        return item[field]
+
+    present.sort(key=field_of, reverse=is_downwards)
+    if is_downwards:
+        return present + missing
+    return missing + present
+
+
+def make_links(query, total):
+    """Return the value of Link: the first, previous, next and last page of a list.
+
+    Of 25 items, with limit 10 and offset 10: first and prev are 0, next and last 20.
+    """
+    pages = max(math.ceil(total / query.limit), 1)
+    last = (pages - 1) * query.limit
+    offsets = {'first': 0}
+    if query.offset > 0:
+        previous = max(query.offset - query.limit, 0)
+        # If the offset is beyond the end, the last page is the previous one.
+        offsets['prev'] = min(previous, last)
+    if query.offset + query.limit < total:
+        offsets['next'] = query.offset + query.limit
+    offsets['last'] = last
+    start = f'{request.path}?limit={query.limit}'
+    if query.for_links:
+        start += '&' + urlencode(query.for_links, safe=',')
+    links = []
+    for name, offset in offsets.items():
+        links.append(f'<{start}&offset={offset}>; rel="{name}"')
+    return ', '.join(links)
 
 
 # --- Limits ---------------------------------------------------------------------------
@@ -1939,9 +1956,10 @@ def refuse_too_many_sign_ins(name):
 
 def count_failed_sign_in(name):
     """Log a failed sign-in and count it, or raise 429 if there are too many."""
-    log.info('Refused to sign in %s from %s', ascii(name)[:80], request['REMOTE_ADDR'])
+    # %a writes what is not ASCII, and line breaks, as \xe9 or \n.
+    log.info('Refused to sign in %a from %s', name[:80], request['REMOTE_ADDR'])
     with attempts_lock:
-        refuse_too_many_sign_ins(name)  # others may have failed meanwhile
+        refuse_too_many_sign_ins(name)  # again: others may have failed meanwhile
         count_attempt('failed sign-ins', name)
 
 
@@ -1971,7 +1989,7 @@ def refuse_above(limit, kind, name=None):
             times.append(attempt.time)
     if len(times) < limit:
         return
-    # With a limit of 10, one is free once the oldest of the last 10 is a minute old.
+    # With a limit of 10, the next one is allowed once the tenth newest is a minute old.
     oldest = times[-limit]
     seconds = math.ceil(oldest + 60 - now)
     message = f'Too many {kind}: please try again in {seconds} seconds'
@@ -1989,7 +2007,7 @@ def count_attempt(kind, name):
 # a lock of the database, would hold up all others. So it adds a thread to the server
 # for that time. Other servers, such as gunicorn, have their own threads.
 
-servers = []  # waitress's server, once main() has started it
+servers = []  # empty, or waitress's server once it has started
 threads_lock = threading.Lock()
 
 
@@ -2017,6 +2035,7 @@ class Slots:
     """
 
     def __init__(self, number, what, retry_after):
+        # It counts down at acquire(), and up at release().
         self.free = threading.BoundedSemaphore(number)
         self.what = what
         self.retry_after = retry_after
@@ -2030,8 +2049,8 @@ class Slots:
         try:
             change_threads(1)
         except RuntimeError:
-            # The system has no thread left. Waitress counts the one that did not start,
-            # so the number of threads stays as it is.
+            # The system has no thread left. There is no change_threads(-1) here: it
+            # would end a thread that runs, as waitress counts this one as started.
             self.free.release()
             raise
 
@@ -2076,7 +2095,7 @@ def run_script(script, seconds):
     if not os.access(script, os.R_OK):
         raise ScriptError(f'{script.name} can not be read')
     try:
-        # A folder of its own: PowerShell leaves files in it when it is killed.
+        # PowerShell leaves files in it when it is killed, which "with" removes.
         temporary = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
     except OSError:
         message = 'There is no folder to write to, such as /tmp, or it is full'
@@ -2095,7 +2114,7 @@ def run_in_folder(script, folder, seconds):
         exit_code = wait_for_script(process, seconds)
     finally:
         kill_group(process)  # and with it what the script has left running
-    # After kill_group(): until then, what the script has left running may write.
+    # Only now, as nothing writes to the pipes any more.
     return ScriptResult(exit_code, output.text(), error.text())
 
 
@@ -2118,7 +2137,9 @@ def start_script(script, folder):
             start_new_session=True,  # a group of its own, which kill_group() can end
         )
     except OSError as problem:
-        if shutil.which(POWERSHELL) is None and isinstance(problem, FileNotFoundError):
+        is_missing = isinstance(problem, FileNotFoundError)
+        # It may also be a script, and the program in its first line (#!) is missing.
+        if is_missing and shutil.which(POWERSHELL) is None:
             message = 'PowerShell is not installed; see https://aka.ms/powershell'
             raise NoPowerShell(message) from None
         raise ScriptError(f'PowerShell can not be run: {problem.strerror}') from None
@@ -2145,12 +2166,13 @@ class OutputReader(threading.Thread):
                     return
                 # One byte more than is shown, to see that there was more. What comes
                 # later is read and dropped.
-                room = MAX_OUTPUT + 1 - len(self.kept)
-                self.kept += part[:room]
+                left = MAX_OUTPUT + 1 - len(self.kept)
+                self.kept += part[:left]
 
     def text(self):
         """Return what was kept, as text."""
-        # A program that the script left running may keep the pipe open.
+        # Wait for run() to end. A program that has left the script's group (setsid) was
+        # not killed, and may hold the pipe open.
         self.join(timeout=1)  # seconds
         written = bytes(self.kept)
         text = written[:MAX_OUTPUT].decode(errors='replace')
@@ -2180,8 +2202,8 @@ def kill_group(process):
         subprocess.run(command, capture_output=True, check=False)
         process.wait()
         return
-    # start_new_session has made a group of it and all that it started. macOS has
-    # PermissionError for one that has just ended.
+    # start_new_session has made a group of it and all that it started. If that has just
+    # ended, Linux raises the first of these errors, and macOS the second.
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
@@ -2191,7 +2213,8 @@ def kill_group(process):
 def collect_zombies(group):
     """Collect the killed processes of a group, if they have become our children.
 
-    They do if we are process 1, as in a container, and would stay there as zombies.
+    In a container we may be process 1. Then what the script started becomes our child,
+    and stays in the list of processes, as a zombie, until waitpid() has collected it.
     """
     with suppress(ChildProcessError):  # raised once none is left
         while True:
@@ -2202,8 +2225,8 @@ def collect_zombies(group):
 
 SCRYPT = {'n': 2**13, 'r': 8, 'p': 10}  # 8 MiB; the least that OWASP advises
 
-# Only two passwords are hashed at a time, as each takes 8 MiB; the others wait, for ten
-# seconds if there are a hundred. There can't be more: the next gets 503.
+# Two passwords are hashed at a time, as each takes 8 MiB. Up to 100 are there at once,
+# the last of which waits for ten seconds; the next one gets 503.
 hash_threads = ThreadPoolExecutor(2, 'hash')
 hash_slots = Slots(100, 'passwords', retry_after=10)
 
@@ -2311,9 +2334,10 @@ def split_key(key):
     """Return the parts of an SSH key; raise ValueError if one is cut short."""
     parts = []
     while key:
-        end = 4 + int.from_bytes(key[:4], 'big')
+        length = int.from_bytes(key[:4], 'big')
+        end = 4 + length
         if end > len(key):
-            raise ValueError
+            raise ValueError('a part is cut short')
         parts.append(key[4:end])
         key = key[end:]
     return parts
@@ -2321,7 +2345,8 @@ def split_key(key):
 
 # --- Files ----------------------------------------------------------------------------
 
-# A page may load nothing from other hosts, and no page may show it in a frame.
+# A page loads from this service only, and pictures also from within it (data:). No page
+# may show it in a frame.
 PAGE_POLICY = "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'"
 FILE_TYPES = {
     '.css': 'text/css; charset=utf-8',
@@ -2364,21 +2389,19 @@ def read_etags(header):
 # --- Browsers -------------------------------------------------------------------------
 
 SAFE_METHODS = ['GET', 'HEAD', 'OPTIONS']
-# Other origins, as in https://app.example.com, whose pages may call the service.
+# Origins of other sites, such as https://app.example.com, whose pages may call the
+# service. The room CORS fills it.
 page_origins = []
 # The names that the header Host may have; if empty, it may have any. Filled at the
 # start. Under gunicorn and other servers, which do not use HOST, it stays empty.
 own_hosts = []
-# Words for the errors, to which other rooms may add.
-allowed_pages = 'this service'
-host_settings = 'HOST (other machines)'
 
 
 def only_this_machine():
     """Tell whether no other machine can reach the service."""
-    # Not to be called before the start, as a room below may add a trusted proxy.
-    is_loopback = re.fullmatch(r'localhost|::1|127\.[0-9.]+', HOST) is not None
-    return is_loopback and 'trusted_proxy' not in server_options
+    if TRUSTED_PROXY:
+        return False
+    return re.fullmatch(r'localhost|::1|127\.[0-9.]+', HOST) is not None
 
 
 def find_own_hosts(server):
@@ -2404,7 +2427,7 @@ def refuse_foreign_change():
 def refuse_foreign_host():
     """Raise 403 if the request is for a host that is not this machine.
 
-    An attacker can let the name of his site point to this machine (DNS rebinding). The
+    An attacker can let the name of his site point to 127.0.0.1 (DNS rebinding). The
     browser then takes this service for a part of his site.
     """
     host = get_header('Host', 'localhost')
@@ -2412,8 +2435,8 @@ def refuse_foreign_host():
     if name not in own_hosts:
         raise ApiError(
             403,
-            f'Host must be {", ".join(own_hosts)}. '
-            f'To be reached by another name, set {host_settings}',
+            f'Host must be {", ".join(own_hosts)}. To be reached by another name, set '
+            'HOST (other machines) or TRUSTED_PROXY (a proxy in front)',
         )
 
 
@@ -2423,20 +2446,22 @@ def refuse_foreign_page():
     Any page on the web can make a browser send a form here, even to 127.0.0.1.
     """
     if is_foreign_page():
-        raise ApiError(403, f'Only pages of {allowed_pages} may change anything')
+        message = 'Only pages of this service, and of CORS_ORIGIN, may change anything'
+        raise ApiError(403, message)
 
 
 def is_foreign_page():
     """Tell whether the request is from a page that is neither ours nor allowed.
 
-    Browsers say so in one of two headers, which a page can't change:
+    Browsers say where it is from in these headers, which a page can't change:
 
         Sec-Fetch-Site: same-origin       our page
         Sec-Fetch-Site: none              no page: the user typed in the address
         Sec-Fetch-Site: cross-site ...    another page
         Origin: http://NAME:PORT          our page, if the same is in Host
 
-    Over plain HTTP they send the first one only to 127.0.0.1 and localhost.
+    The second header decides if there is no Sec-Fetch-Site, which browsers send only
+    over HTTPS and to 127.0.0.1 or localhost.
     """
     origin = get_header('Origin')
     if origin in page_origins:
@@ -2451,8 +2476,8 @@ def is_foreign_page():
 
 # --- CORS -----------------------------------------------------------------------------
 
-# A name or an IPv4 address, or an IPv6 address in brackets.
-ORIGIN = r'https?://[a-z0-9.-]+(:[0-9]+)?|https?://\[[a-f0-9:.]+\](:[0-9]+)?'
+# A name or an IPv4 address, or an IPv6 address in brackets; perhaps a port.
+ORIGIN = r'https?://([a-z0-9.-]+|\[[a-f0-9:.]+\])(:[0-9]+)?'
 CORS = {
     'Access-Control-Allow-Headers': 'Authorization, Content-Type, api-key',
     'Access-Control-Allow-Methods': 'GET, HEAD, POST, PUT, PATCH, DELETE',
@@ -2468,7 +2493,6 @@ for origin in CORS_ORIGIN:
         )
 
 page_origins += CORS_ORIGIN
-allowed_pages += ', and of CORS_ORIGIN,'
 
 
 @app.hook('after_request')
@@ -2505,21 +2529,21 @@ if DATABASE_URL:
         sys.exit(f'{problem}: please run: pip install sqlalchemy "psycopg[binary]"')
 
 # How many seconds to wait for a lock. Writers wait for each other. Readers meet a lock
-# only during ALTER TABLE and the like, and do not wait for that.
+# only during ALTER TABLE and the like; they give up at once (0 would mean no limit).
 WRITE_PATIENCE = 1
 READ_PATIENCE = 0.002
 SQLITE_ERROR = 1  # SQLite's code for wrong SQL
 
 POSTGRESQL_OPTIONS = {
     'connect_timeout': 3,  # seconds
-    'tcp_user_timeout': 10_000,  # milliseconds
+    'tcp_user_timeout': 10_000,  # milliseconds without an answer from its machine
     'client_encoding': 'utf8',
     'prepare_threshold': None,  # no prepared statements, which PgBouncer may lose
 }
 ENGINE_OPTIONS = {
-    'pool_size': 20,
+    'pool_size': 20,  # connections, and no more
     'max_overflow': 0,
-    'pool_timeout': 1,  # seconds
+    'pool_timeout': 1,  # seconds to wait for one
     'hide_parameters': True,  # so that no error shows an item
 }
 WRONG_URL = (
@@ -2555,7 +2579,7 @@ def is_file(url):
 
 
 def is_host_clean(url):
-    """Return False if a part of the password is in the host, because of an @ in it."""
+    """Tell whether the host of a URL has no @, as an @ in the password must be %40."""
     return '@' not in (url.host or '')
 
 
@@ -2574,11 +2598,10 @@ def transaction(patience):
     with engine.begin() as connection:
         if not IS_SQLITE:
             # LOCAL: for this transaction only, as PgBouncer may give the connection to
-            # another client next. If this process hangs, PostgreSQL ends the
-            # transaction after 10 seconds, so that others can go on. Both are sent at
-            # once, to save a round trip.
+            # another client next. The second time is for a process that hangs: then
+            # PostgreSQL ends the transaction, and others can go on.
             connection.exec_driver_sql(
-                f"SET LOCAL lock_timeout = '{patience * 1000:g}ms'; "
+                f"SET LOCAL lock_timeout = '{patience}s'; "
                 "SET LOCAL idle_in_transaction_session_timeout = '10s'"
             )
         yield connection
@@ -2595,7 +2618,7 @@ def database_errors():
     try:
         yield  # an error inside "with database_errors():" comes out here
     except (sql.exc.SQLAlchemyError, driver.Error) as problem:
-        # SQLAlchemy's errors have the driver's in orig; read_sqlite() raises it bare.
+        # An error of SQLAlchemy mostly has one of the driver in it, as orig.
         error = getattr(problem, 'orig', problem)
         if not is_away(error):
             raise
@@ -2605,14 +2628,20 @@ def database_errors():
 
 
 def is_away(error):
-    """Tell whether an error is the database's fault, and not that of this file."""
-    if isinstance(error, sql.exc.TimeoutError):
-        return True  # all connections were in use
+    """Tell whether an error means that the database can't be used now.
+
+    It is away, locked, full or damaged, or all connections are in use. Other errors are
+    faults of this file, such as wrong SQL, or a value that a table does not take.
+    """
     if getattr(error, 'sqlite_errorcode', None) == SQLITE_ERROR:
-        return False  # SQLite has an OperationalError for wrong SQL too
-    # It is locked, full or damaged, or the connection broke. For wrong SQL there are
-    # other errors (PEP 249).
-    away = (driver.OperationalError, driver.InterfaceError, driver.InternalError)
+        return False  # the one fault that SQLite calls an OperationalError too
+    # The last three are those of PEP 249, which every driver has.
+    away = (
+        sql.exc.TimeoutError,
+        driver.OperationalError,
+        driver.InterfaceError,
+        driver.InternalError,
+    )
     return isinstance(error, away)
 
 
@@ -2633,28 +2662,26 @@ def ping_database():
 # does with films.put('3', film) becomes, in PostgreSQL:
 #
 #     BEGIN
-#     SET LOCAL lock_timeout = '1000ms'; ...
 #     SELECT size, last_number FROM locks WHERE name = 'films' FOR UPDATE
 #     SELECT item FROM "films" WHERE key = '3'
 #     UPDATE "films" SET item = '{"Name": ...}' WHERE key = '3'
+#     -- The next two only if there was no such row:
 #     INSERT INTO "films" (key, item) VALUES ('3', '{"Name": ...}')
 #     UPDATE locks SET size = 3, last_number = 2 WHERE name = 'films'
 #     COMMIT
 #
-# All other writers of films, in other processes too, wait at FOR UPDATE until COMMIT.
-# INSERT and the last UPDATE are there only for a new key. SQLite has BEGIN IMMEDIATE,
-# which locks all tables, and no FOR UPDATE.
+# All other processes that write to films wait at FOR UPDATE until COMMIT. SQLite has no
+# FOR UPDATE; there BEGIN IMMEDIATE locks all tables.
 #
-# Threads of one process wait for each other before all that, so that they do not use up
-# the connections. So a change waits for TURN_PATIENCE and then WRITE_PATIENCE at most,
-# which is less than 3 seconds.
+# The threads of this process wait for each other before BEGIN, so that those who wait
+# use no connections.
 
-TURN_PATIENCE = 1.8  # seconds
+TURN_PATIENCE = 1.8  # seconds; with WRITE_PATIENCE, a change waits for less than 3
 
 
 @contextmanager
 def take_turn(lock, name):
-    """Hold a lock, for which this waits TURN_PATIENCE at most; raise 503."""
+    """Hold a lock, after a wait of TURN_PATIENCE at most; raise 503."""
     if not lock.acquire(timeout=TURN_PATIENCE):
         message = f'Changing {name} takes long: please try later'
         raise ApiError(503, message, {'Retry-After': '1'})
@@ -2711,15 +2738,14 @@ class Table:
     @contextmanager
     def writing(self):
         """Give the Rows, which nobody else can change meanwhile; raise 503."""
-        # A slot brings the server a thread for other requests, as the rest may wait.
         with (
-            self.slots,
-            take_turn(self.lock, self.name),
-            database_errors(),
-            transaction(WRITE_PATIENCE) as connection,
+            self.slots,  # the server gets a thread for other requests, as this may wait
+            take_turn(self.lock, self.name),  # one thread of this process at a time
+            database_errors(),  # 503 if the database is away
+            transaction(WRITE_PATIENCE) as connection,  # COMMIT at the end
         ):
             begin_writing(connection)
-            yield Rows(self, connection)
+            yield Rows(self, connection)  # which locks out other processes
 
     def read(self, connection, key):
         """Return an item; raise KeyError."""
@@ -2730,7 +2756,11 @@ class Table:
         return json.loads(row.item)
 
     def read_sqlite(self, key):
-        """Return an item, five times as fast as SQLAlchemy; raise KeyError or 503."""
+        """Return an item; raise KeyError or 503.
+
+        Without SQLAlchemy's layers this is five times as fast. It raises SQLite's own
+        errors, which have no orig.
+        """
         statement = f'SELECT item FROM "{self.name}" WHERE key = ?'
         with database_errors(), closing(engine.raw_connection()) as connection:
             row = connection.execute(statement, [quote(key, safe='')]).fetchone()
@@ -2759,7 +2789,7 @@ class Rows(MutableMapping):
         self.connection = connection
         statement = 'SELECT size, last_number FROM locks WHERE name = :name'
         if not IS_SQLITE:
-            statement += ' FOR UPDATE'
+            statement += ' FOR UPDATE'  # this waits until no other process writes
         self.size, self.last_number = self.run(statement, name=table.name).one()
 
     def run(self, statement, **values):
@@ -2773,7 +2803,7 @@ class Rows(MutableMapping):
         values = {'key': quote(key, safe=''), 'item': json.dumps(item)}
         name = self.table.name
         update = f'UPDATE "{name}" SET item = :item WHERE key = :key'
-        if self.run(update, **values).rowcount == 0:
+        if self.run(update, **values).rowcount == 0:  # there is no such row yet
             self.run(f'INSERT INTO "{name}" (key, item) VALUES (:key, :item)', **values)
             self.size += 1
             self.store_counts()
@@ -2816,23 +2846,18 @@ class Rows(MutableMapping):
 
 def open_database():
     """Give each collection a table; end the program if the database can't be used."""
-    tables = [Table(collection.name) for collection in all_collections]
     try:
-        if IS_SQLITE:
-            with transaction(WRITE_PATIENCE) as connection:
-                # From now on those who read do not wait for those who write.
-                connection.exec_driver_sql('PRAGMA journal_mode = WAL')
         with transaction(WRITE_PATIENCE) as connection:
             begin_creating(connection)
-            for table, collection in zip(tables, all_collections):
+            for collection in all_collections:
+                table = Table(collection.name)
                 fill_table(connection, table, collection.storage)
+                collection.storage = table
     except sql.exc.SQLAlchemyError as problem:
         # The driver's error says it better, if there is one.
         reason = first_line(getattr(problem, 'orig', problem))
         sys.exit(f'DATABASE_URL can not be used: {reason}')
-    for table, collection in zip(tables, all_collections):
-        collection.storage = table
-    # gunicorn may fork now, and its processes must not share connections.
+    # Close all connections: gunicorn may fork now, and processes must not share one.
     engine.dispose()
 
 
@@ -2845,10 +2870,14 @@ def refuse_late_collections(server):
 
 def begin_creating(connection):
     """Let no other process make tables until the transaction ends; make "locks"."""
-    begin_writing(connection)
-    if not IS_SQLITE:
-        # 5000 has no meaning: any number that all processes share.
+    if IS_SQLITE:
+        # From now on those who read do not wait for those who write.
+        connection.exec_driver_sql('PRAGMA journal_mode = WAL')
+    else:
+        # A lock until the transaction ends. Instead of a name it has a number, which is
+        # the same in all processes.
         connection.exec_driver_sql('SELECT pg_advisory_xact_lock(5000)')
+    begin_writing(connection)
     create_table(
         connection,
         'locks',
@@ -2859,8 +2888,8 @@ def begin_creating(connection):
 
 def create_table(connection, name, columns):
     """Make a table if there is none."""
-    # Not CREATE TABLE IF NOT EXISTS: PostgreSQL wants the right to create for that even
-    # if there is the table, and looks for it only in the first schema.
+    # Not CREATE TABLE IF NOT EXISTS: in PostgreSQL that fails without the right to make
+    # tables, even if the table is there.
     if not sql.inspect(connection).has_table(name):
         connection.exec_driver_sql(f'CREATE TABLE "{name}" ({columns})')
 
@@ -2875,11 +2904,11 @@ def fill_table(connection, table, items):
         'ON CONFLICT DO NOTHING'
     )
     added = run_sql(connection, insert, name=table.name, last=len(items))
+    is_new = added.rowcount == 1
     rows = Rows(table, connection)
     # Somebody may have changed the table by hand, so count.
     rows.size = rows.run(f'SELECT count(*) FROM "{table.name}"').scalar_one()
     rows.store_counts()
-    is_new = added.rowcount == 1
     if is_new and rows.size == 0:
         rows.update(items)
 
@@ -2895,7 +2924,9 @@ if DATABASE_URL:
 
 # --- Access log -----------------------------------------------------------------------
 
-log_lines = deque(maxlen=100_000)  # until write_lines() writes them
+# A print() for each request would hold up the thread that answers. So the lines wait
+# here, until a thread of the log writes them.
+log_lines = deque(maxlen=100_000)
 
 
 def log_requests(wsgi_app):
@@ -2911,34 +2942,27 @@ def log_requests(wsgi_app):
         method = quote(environ['REQUEST_METHOD'])
         path = quote(environ['PATH_INFO'], encoding='latin-1')
         body = wsgi_app(environ, start_response)
-        # Here response is the answer that this thread has just made.
+        # Each thread has a response of its own in Bottle: here, that to this request.
+        length = response.get_header('Content-Length', '-')
         address = quote(environ['REMOTE_ADDR'], safe=':%') or '-'
         user = quote(environ.get('REMOTE_USER', '-'))
-        moment = clock(int(time.time()))
+        moment = time.strftime('%d/%b/%Y:%H:%M:%S %z')
         took = (time.perf_counter() - start) * 1000
         log_lines.append(
             f'{address} - {user} [{moment}] '
             f'"{method} {path} {environ["SERVER_PROTOCOL"]}" '
-            f'{response.status_code} {response.get_header("Content-Length", "-")} '
-            f'{took:.1f}ms'
+            f'{response.status_code} {length} {took:.1f}ms'
         )
         return body
 
     return answer_and_log
 
 
-@lru_cache(1)
-def clock(second):
-    """Return a time in seconds since 1970 as a line has it; cached for its second."""
-    return time.strftime('%d/%b/%Y:%H:%M:%S %z', time.localtime(second))
-
-
 def write_lines():
-    """Write all lines that wait in one print(), which is faster."""
+    """Write all lines that wait, in one print()."""
     lines = []
-    with suppress(IndexError):  # raised once none is left
-        while True:
-            lines.append(log_lines.popleft())
+    while log_lines:
+        lines.append(log_lines.popleft())
     if lines:
         with suppress(OSError):  # a full disk must not end the service
             print('\n'.join(lines), flush=True)
@@ -2978,8 +3002,6 @@ if TRUSTED_PROXY not in ('', '*'):
             f'{TRUSTED_PROXY!r}'
         )
 
-host_settings += ' or TRUSTED_PROXY (a proxy in front)'
-
 if TRUSTED_PROXY:
     server_options['trusted_proxy'] = TRUSTED_PROXY
     server_options['trusted_proxy_headers'] = [
@@ -3007,7 +3029,7 @@ def add_prefix():
     if not TRUSTED_PROXY:
         return
     prefix = get_header('X-Forwarded-Prefix').rstrip('/')
-    if not re.fullmatch(r'(/[\w.~-]+)+', prefix, re.ASCII):
+    if not re.fullmatch('(/[A-Za-z0-9_.~-]+)+', prefix):
         return
     location = response.get_header('Location', '')
     if location.startswith('/'):
@@ -3024,13 +3046,13 @@ def add_prefix():
 class Task(WSGITask):
     """Answers a request as waitress does, but keeps the connection open after a 204.
 
-    Waitress closes a connection after an answer without a Content-Length, as that shows
-    the client where the body ends. A 204 has no body. Without this class and Channel
-    all works as well, but answers with 204 lose a quarter of their speed.
+    PUT /courses/CSE115 is answered with 204, which has no body. Waitress would close
+    the connection after it, and the client would need a new one for its next request.
+    You may delete this class and Channel: then such requests take a third longer.
     """
 
     def set_close_on_finish(self):
-        """Have the connection closed after this answer; waitress calls this."""
+        """Close the connection after this answer. Waitress calls it if it would."""
         if self.has_body or self.client_wants_to_close():
             super().set_close_on_finish()
 
@@ -3058,26 +3080,23 @@ def drop_clients_that_never_read(server):
         server.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, timeout)
 
 
-def file_limit():
-    """Return how many files the process may open once it has asked, at most 4,096."""
+def allow_files(wanted):
+    """Let the process have so many files open, if the system does; return how many."""
     if resource is None:
-        return 4096
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return 4096 if most == resource.RLIM_INFINITY else min(most, 4096)
-
-
-def raise_file_limit(server):
-    """Ask the system to let the process open as many files as file_limit() says."""
-    if resource is None:
-        return
+        return wanted
     files, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if files < file_limit():
-        resource.setrlimit(resource.RLIMIT_NOFILE, (file_limit(), most))
+    if most != resource.RLIM_INFINITY:
+        wanted = min(wanted, most)
+    if files != resource.RLIM_INFINITY and files < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+    return wanted
 
 
-on_start += [use_channel, drop_clients_that_never_read, raise_file_limit]
+on_start += [use_channel, drop_clients_that_never_read]
 server_options.update(
-    connection_limit=file_limit() // 3,  # as each may have three files open
+    # A connection may have three files open: itself, and two temporary files, for a
+    # long body and for a long answer.
+    connection_limit=allow_files(4096) // 3,
     asyncore_use_poll=hasattr(select, 'poll'),  # as select() can watch only 1,024 files
     channel_timeout=30,  # seconds until a silent client is sent away
     cleanup_interval=5,  # seconds from one look for silent clients to the next
@@ -3085,11 +3104,11 @@ server_options.update(
     max_request_body_size=1024 * 1024,  # above MAX_BODY, for which we answer in JSON
     inbuf_overflow=16 * 1024,  # bytes of a body that are kept in memory
     send_bytes=65536,  # so that head and body of an answer are sent together
-    # With the default values, one client could stop the service: if it sends requests
-    # and never reads the answers, waitress's only thread waits for it once there are
-    # outbuf_high_watermark bytes of answers. One reading of recv_bytes holds so few
-    # requests that their answers never are that long.
+    # A client may send many requests and never read the answers. Once so many bytes of
+    # answers wait for it, waitress's only thread waits as well, and answers nobody.
     outbuf_high_watermark=64 * 1024 * 1024,
+    # That never happens, as waitress reads so few bytes of requests at a time, and
+    # answers these before it reads on: their answers are much shorter than 64 MiB.
     recv_bytes=1024,
 )
 
@@ -3120,7 +3139,8 @@ def main():
         if hasattr(signal, name):  # Windows has no SIGHUP
             signal.signal(getattr(signal, name), stop)
     print_start(server.effective_port)
-    # In a thread of its own, so that it can send the last answers after a signal.
+    # In a thread of its own: a signal interrupts this one only, and the server can send
+    # the last answers.
     serving = threading.Thread(target=server.run, daemon=True)
     serving.start()
     while serving.is_alive() and not stopping.is_set():
@@ -3166,7 +3186,8 @@ def print_start(port):
 
 def finish(server):
     """Take no more connections; wait up to 5 seconds until all answers are sent."""
-    # Not server.close(), which would cut off those that are being sent.
+    # Not server.close(), which would cut off those that are being sent. Waitress has no
+    # method for this, so this reads what it has of each connection.
     server.accepting = False
     deadline = time.monotonic() + 5
     while time.monotonic() < deadline:

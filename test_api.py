@@ -5449,7 +5449,7 @@ class Server(Case):
         lines = [line for line in log if not re.fullmatch(LOG_LINE, line)]
         self.assertEqual(len(lines), 3)
         self.assertEqual(lines[0], r"""Refused to sign in 'a\n"\xe9' from 127.0.0.1""")
-        self.assertRegex(lines[1], "^Refused to sign in 'x{79} from 127.0.0.1$")
+        self.assertRegex(lines[1], "^Refused to sign in 'x{80}' from 127.0.0.1$")
         self.assertRegex(lines[2], '^Refused to sign in .* from 127.0.0.1$')
         for secret in ['my password', 'my-key', 'sumit']:
             self.assertNotIn(secret, '\n'.join(log))
@@ -5572,7 +5572,7 @@ class Server(Case):
             self.assertLess(time.monotonic() - start, 5)
 
     @needs_signals
-    @needs('file_limit', 'get_swagger')
+    @needs('allow_files', 'get_swagger')
     def test_many_clients_leave_files_for_those_who_came_before(self):
         with service(before='ulimit -n 90') as process, contextlib.ExitStack() as stack:
             address = urlsplit(process.url)

@@ -59,6 +59,14 @@ def list_page(collection, rules, show=None):
         return collection.page()
     return [(key, show(key, item)) for key, item in collection.page()]
 '''
+# What other rooms say of a room that a piece does not keep.
+MENTIONS = {
+    'CORS': [', and of CORS_ORIGIN,'],
+    PROXY: [
+        '    if TRUSTED_PROXY:\n        return False\n',
+        ' or TRUSTED_PROXY (a proxy in front)',
+    ],
+}
 # Where a piece takes tokens and no route of it makes any, this one comes along.
 TAKES_TOKENS = 'bearer'
 MAKES_TOKENS = 'make_token'
@@ -87,6 +95,17 @@ def with_whole_lists(text):
     start = re.search(banner.format(LISTS), text).end()
     end = re.compile(banner.format('.+?')).search(text, start).start()
     return f'{text[:start]}\n{WHOLE_LISTS}\n\n{text[end:]}'
+
+
+def without_mentions(text, kept):
+    """Return the text of api.py with no word of the rooms that are not kept."""
+    for room, mentions in MENTIONS.items():
+        for mention in mentions:
+            if room not in kept:
+                # It must be there once, or this list is out of date.
+                before, after = text.split(mention)
+                text = before + after
+    return text
 
 
 def read_parts(text):
@@ -504,6 +523,7 @@ def cut(sections, kept=()):
     text = (PROJECT / 'api.py').read_text()
     if LISTS not in kept:
         text = with_whole_lists(text)
+    text = without_mentions(text, kept)
     metadata = text.partition('"""')[0]
     parts, banners = read_parts(text)
     piece = Piece(parts, sections, kept)
