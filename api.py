@@ -35,10 +35,10 @@ These are the rooms of this file, each behind a line that begins with "# ---":
     Lists         pages, sorting and searching                        skip at first
     Limits        too many failed sign-ins                            skip at first
     Slow work     a thread more for work that waits                   skip at first
-    Scripts       PowerShell: start it, wait for it, end it           skip at first
-    Passwords     hashes of the passwords of users                    skip at first
-    SSH keys      what a public key must look like                    skip at first
-    Files         sends a file, or 304 if the client has it           skip at first
+    Scripts       for Weekend API: runs PowerShell                    skip at first
+    Passwords     for Users: hashes of their passwords                skip at first
+    SSH keys      for Users: what a public key must look like         skip at first
+    Files         for Docs: sends a file, or 304 for an old one       skip at first
     Browsers      keeps pages of other sites from changing things     skip at first
     CORS          lets pages of other sites in                        skip at first
     SQL           transactions in SQLite or PostgreSQL, and errors    skip at first
@@ -49,16 +49,16 @@ These are the rooms of this file, each behind a line that begins with "# ---":
     Server        health, the start and the stop                      skip at first
 
 New here? Look at Films or Courses first: they show what the rooms above them are for.
-To take one home, run "python .ci/cut.py Films > films.py" in the project's folder: it
-writes a file with this room and what it needs. Or keep this file, and delete those of
-the rooms Hello to Docs that you do not need. CORS, SQL with Database, Access log, Proxy
-and Connections can go as well.
+To copy one of them, run "python .ci/cut.py Films > films.py" in the project's folder:
+it writes a file with this room and what it needs. Or keep this file, and delete those
+of the rooms Hello to Docs that you do not need, with the rooms that are for them alone.
+CORS, SQL with Database, Access log, Proxy and Connections can go as well.
 
 Put a room of your own above the room SQL. A collection below it would have no table in
 the database.
 
 "Raise 404" in a docstring means: raise an ApiError, which the client gets as an answer
-with this status.
+with this status. "The tutorial" is the one that a room answers; README.md names all.
 
 The environment may set:
 
@@ -77,11 +77,11 @@ The environment may set:
 The demo password is public: set API_PASSWORD before other machines can reach the
 service.
 
-There is no TLS here, so what is sent crosses the network in clear. Put a proxy that has
-it in front, and set TRUSTED_PROXY.
+There is no TLS here: passwords and tokens would cross the network unencrypted. Put a
+proxy that has TLS in front, and set TRUSTED_PROXY.
 
 Another WSGI server can serve "api:app", as in "gunicorn api:app". If it has several
-processes, set SECRET_KEY and DATABASE_URL, so that all of them have the same.
+processes, set SECRET_KEY and DATABASE_URL, so that they share one key and one database.
 """
 import atexit
 import base64
@@ -95,7 +95,6 @@ import math
 import os
 import re
 import secrets
-import select
 import shutil
 import signal
 import socket
@@ -114,7 +113,7 @@ from functools import lru_cache, wraps
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import parse_qsl, quote, unquote, urlencode
+from urllib.parse import parse_qs, parse_qsl, quote, unquote, urlencode
 
 if __name__ == '__main__':
     # Before the packages are imported, so that --help works without them.
@@ -132,11 +131,6 @@ try:
     from waitress.task import WSGITask
 except ImportError as problem:
     sys.exit(f'{problem}: please run "pip install -r requirements.txt" first')
-
-try:
-    import resource
-except ImportError:  # on Windows
-    resource = None
 
 # --- Settings -------------------------------------------------------------------------
 
@@ -179,30 +173,31 @@ SCRIPT_TIMEOUT = number_setting('SCRIPT_TIMEOUT', 30, 0.1, 86_400, float)
 
 # --- Start-up -------------------------------------------------------------------------
 
-# Other rooms add to these lists, and the last room, Server, uses them. So Server stays
-# as it is when you add or delete a room. The last three are for "python api.py" only:
-# gunicorn and other servers do not call main(), which uses them.
-
-# Lines to print at the start; {url} becomes the address of the service.
-start_lines = ['Listening on {url} (Ctrl-C ends it)']
+# Other rooms add to these, and the last room, Server, uses them. So Server stays as it
+# is when you add or delete a room.
 
 # Functions that raise 503 if something that the service needs can't be reached, such as
 # the database.
 health_checks = []
 
-# Options of waitress, the server. One thread answers all requests. Work that waits, for
-# a script or a lock, lends the server one more for that time: see the room Slow work.
+# The rest is for main() alone, which gunicorn and other servers do not call.
+
+# Lines to print at the start; {url} becomes the address of the service.
+start_lines = ['Listening on {url} (Ctrl-C ends it)']
+
+# Options of waitress, the server. One thread answers requests: Python runs only one at
+# a time, and to switch between several takes time. For work that waits, see Slow work.
 server_options = {'threads': 1}
 
-# Functions that main() calls with waitress's server before it serves.
+# Functions that get waitress's server before it serves.
 on_start = []
 
 # Functions that get the application and return it wrapped in another (WSGI middleware,
 # PEP 3333), as the room Access log does to time each request.
 middleware = []
 
-log = logging.getLogger('api')
 stopping = threading.Event()  # set once the program is to end
+log = logging.getLogger('api')
 
 # --- Errors ---------------------------------------------------------------------------
 
@@ -228,33 +223,37 @@ class ApiError(HTTPResponse):
 
 
 class Api(bottle.Bottle):
-    """Bottle, with its own errors (404, 405, 500) as JSON."""
+    """Bottle, with its own errors, such as 404 for an unknown path, as JSON."""
 
     def default_error_handler(self, error):
-        """Return the body of one of these errors; set its headers. Bottle calls it."""
-        if error.status_code == 405:
-            set_allow(error.headers['Allow'].split(','))
-            if request.method == 'OPTIONS':
-                # No route has this method, so Bottle calls it an error. It is none:
-                # browsers send it before a page of another origin may call (CORS).
-                response.status = 204
-                return ''
-        if error.status_code == 500:
-            # After a crash Bottle has dropped all headers. Those that every answer has
-            # are set by the functions marked @app.hook('after_request').
-            self.trigger_hook('after_request')
-        response.content_type = JSON
-        return json.dumps({'message': error.body})
-
-
-def set_allow(methods):
-    """Say in the header Allow which methods the path of the request has."""
-    if 'GET' in methods:
-        methods.append('HEAD')  # which Bottle answers as it does GET
-    response.set_header('Allow', ','.join([*methods, 'OPTIONS']))
+        """Return the body of one of Bottle's own errors."""
+        return json_answer({'message': error.body})
 
 
 app = Api()
+
+
+@app.error(405)
+def answer_wrong_method(error):
+    """Return the body of a 405, for a path that has other methods; set Allow."""
+    methods = error.headers['Allow'].split(',')
+    if 'GET' in methods:
+        methods.append('HEAD')  # which Bottle answers as it does GET
+    response.set_header('Allow', ','.join([*methods, 'OPTIONS']))
+    if request.method == 'OPTIONS':
+        # No route has OPTIONS, so Bottle sees an error. But it is a question, which
+        # browsers ask before a page of another origin may call (CORS preflight).
+        response.status = 204
+        return ''
+    return app.default_error_handler(error)
+
+
+@app.error(500)
+def answer_crash(error):
+    """Return the body of a 500; its traceback is in the console."""
+    # Bottle has dropped the headers that the hooks for after_request had set.
+    app.trigger_hook('after_request')
+    return app.default_error_handler(error)
 
 
 def from_wsgi(text):
@@ -269,9 +268,8 @@ def from_wsgi(text):
 @app.hook('before_request')
 def refuse_bad_path():
     """Raise 400 for a path that is not UTF-8."""
-    # Bottle would leave out wrong bytes, and find film 1 under /films/%FF1. The path as
-    # it was sent is in the WSGI environ, in which the server describes the request:
-    # request[NAME] reads it.
+    # Bottle drops wrong bytes, so /films/%FF1 would be film 1. raw_path is as sent.
+    # request[NAME] is from the WSGI environ, in which the server describes the request.
     try:
         from_wsgi(request['bottle.raw_path'])
     except UnicodeDecodeError:
@@ -300,9 +298,8 @@ MAX_DEPTH = 100  # how deep lists and objects may be nested
 
 def get_header(name, default=''):
     """Return a header of the request, decoded as latin-1; default if there is none."""
-    # Bottle's own get_header() would raise an error if it is not UTF-8. In the WSGI
-    # environ, the header User-Agent is HTTP_USER_AGENT.
-    return request.environ.get('HTTP_' + name.upper().replace('-', '_'), default)
+    # Not request.get_header(), which raises an error if it is not UTF-8.
+    return request.headers.raw(name, default)
 
 
 def sent_type():
@@ -331,28 +328,30 @@ def read_text(*types):
 def parse_json(text):
     """Return the value of a JSON text (RFC 8259); raise 400."""
     try:
-        value = json.loads(text)
-        if is_too_deep(value):
+        value = json.loads(text)  # RecursionError if it is nested too deeply for Python
+        if is_deeper(value, MAX_DEPTH):
             raise ValueError(f'nested deeper than {MAX_DEPTH}')
-        # Python reads more than it could send back as JSON. So both lines can raise
-        # ValueError: for NaN and 1e999, and for "\ud800", half of a character.
+        # Python reads more than it can send back as JSON. These two lines find that:
+        # the first raises ValueError for NaN and 1e999, the second UnicodeEncodeError,
+        # which is a ValueError too, for "\ud800", half of a character.
         again = json.dumps(value, ensure_ascii=False, allow_nan=False)
         again.encode()
     except (ValueError, RecursionError) as problem:
-        # RecursionError is json's, if the value is nested too deeply for Python.
         raise ApiError(400, f'The body is not valid JSON: {problem}') from None
     return value
 
 
-def is_too_deep(value, depth=1):
-    """Tell whether more than MAX_DEPTH lists and objects are nested in each other."""
+def is_deeper(value, levels):
+    """Tell whether more than so many lists and objects are nested in each other."""
     if isinstance(value, dict):
-        value = list(value.values())
-    if not isinstance(value, list):
+        parts = value.values()
+    elif isinstance(value, list):
+        parts = value
+    else:
         return False
-    if depth > MAX_DEPTH:
+    if levels == 0:
         return True
-    return any(is_too_deep(part, depth + 1) for part in value)
+    return any(is_deeper(part, levels - 1) for part in parts)
 
 
 def parse_form(text):
@@ -433,11 +432,11 @@ def matching(pattern, wording):
 
 
 def identifier(most, marks='._-'):
-    """Return the rule for an id in a path; it refuses "." and ".." alone."""
+    """Return the rule for an id in a path."""
     characters = set(string.ascii_letters + string.digits + marks)
 
     def allows(value):
-        # Clients take these two for "here" and "one up".
+        # A client would take these two out of the path, as they are folders in it.
         if not isinstance(value, str) or value in ('.', '..'):
             return False
         is_fitting = all(one in characters for one in value)
@@ -492,39 +491,6 @@ BOOLEAN = Rule(is_boolean, 'true or false')
 # --- Collections ----------------------------------------------------------------------
 
 
-class Memory(UserDict):
-    """Where a collection keeps its items: a dict, with a lock for those who write.
-
-    The room Database has another place, a table, which is used in the same way: it has
-    storage[key], len(storage) and page(), and writing(), which gives a dict that has
-    next_number() as well. UserDict is a dict made to be extended; data is its dict.
-    """
-
-    def __init__(self, items):
-        super().__init__(items)
-        self.lock = threading.RLock()  # the thread that holds it may take it again
-        self.last_number = len(items)  # the first items have the numbers from 1
-
-    @contextmanager
-    def writing(self):
-        """Lock out other threads that write, and give this dict."""
-        with self.lock:
-            # The lines inside "with memory.writing() as items:" run at yield. Then the
-            # lock is released.
-            yield self
-
-    def next_number(self):
-        """Return a number that it never returned before. Call it inside writing()."""
-        self.last_number += 1
-        return self.last_number
-
-    def page(self, start, stop):
-        """Return the pairs of key and item from start to stop, the oldest first."""
-        with self.lock:
-            # islice() is [start:stop] for what is no list.
-            return list(islice(self.data.items(), start, stop))
-
-
 all_collections = []  # all of them, for the room Database
 
 
@@ -538,7 +504,7 @@ class Collection(MutableMapping):
 
     def __init__(self, name, items=()):
         self.name = name
-        self.storage = Memory(items)  # with a database, it is replaced by a table
+        self.storage = Memory(items)  # or a Table, if there is a database
         all_collections.append(self)
 
     def __getitem__(self, key):
@@ -570,7 +536,7 @@ class Collection(MutableMapping):
         return dict(self.page()).values()
 
     def put(self, key, item):
-        """Store an item, or replace the one with this key; return whether it is new."""
+        """Store an item in place of any with this key; return whether it is new."""
         with self.storage.writing() as items:
             is_new = key not in items
             if is_new:
@@ -619,7 +585,7 @@ class Collection(MutableMapping):
     # them, but yours may.
 
     def popitem(self):
-        """Remove the oldest item and return its key and it; raise KeyError if empty."""
+        """Remove the oldest item; return its key and item; raise KeyError if empty."""
         with self.storage.writing() as items:
             if not items:
                 raise KeyError(f'{self.name} has no items')
@@ -643,7 +609,44 @@ class Collection(MutableMapping):
 def refuse_if_full(items):
     """Raise 507 if there is no room for one more item."""
     if len(items) >= MAX_ITEMS:
-        raise ApiError(507, f'There is no room for more than {MAX_ITEMS} here')
+        raise ApiError(507, f'There is no room for more than {MAX_ITEMS} items')
+
+
+class Memory(UserDict):
+    """Where a collection keeps its items: a dict, with a lock for those who write.
+
+    The room Database has a Table instead. Both have:
+
+        storage[key]                     an item; KeyError if there is none
+        len(storage)                     the number of items
+        storage.page(start, stop)        pairs of key and item, the oldest first
+        with storage.writing() as items  a dict that nobody else changes meanwhile
+        items.next_number()              a number that was never given before
+    """
+
+    def __init__(self, items):
+        super().__init__(items)
+        self.lock = threading.Lock()
+        self.last_number = len(items)  # the first items have the numbers from 1
+
+    @contextmanager
+    def writing(self):
+        """Lock out other threads that write, and give this dict."""
+        with self.lock:
+            # The lines inside "with memory.writing() as items:" run at yield. Then the
+            # lock is released.
+            yield self
+
+    def next_number(self):
+        """Return the next number."""
+        self.last_number += 1
+        return self.last_number
+
+    def page(self, start, stop):
+        """Return the pairs of key and item from start to stop, the oldest first."""
+        with self.lock:
+            # data is the dict in a UserDict; islice() is [start:stop] for its items.
+            return list(islice(self.data.items(), start, stop))
 
 
 # --- Sign-in --------------------------------------------------------------------------
@@ -656,12 +659,12 @@ if len(SECRET_KEY.encode()) < 32:
         'python -c "import secrets; print(secrets.token_hex())"'
     )
 
-# Each token carries the password_version of its account. With another password the
-# version is another one too, and older tokens are not valid any more. Here it is a
-# hash for which one needs SECRET_KEY, so a token does not help to guess the password.
+# A token holds the password_version of its account. A new password has another version,
+# so older tokens end. The demo account's is a hash of its password, from which nobody
+# can guess that without SECRET_KEY.
 demo_version = hmac.new(SECRET_KEY.encode(), API_PASSWORD.encode(), 'sha256')
-# An account. The names are those of LDAP and of a tutorial: cn is the name to sign in
-# with, memberOfs are the groups. cn=Admins,ou=groups,dc=example,dc=com is Admins too.
+# An account. The names are those of LDAP and of the users' tutorial: cn is the name to
+# sign in with, memberOfs are the groups.
 DEMO = {
     'cn': API_USERNAME,
     'memberOfs': ['cn=Admins'],
@@ -701,9 +704,10 @@ class AuthPlugin:
     api = 2  # the version of Bottle's interface for plugins
 
     def apply(self, callback, route):
-        """Return the function that Bottle is to call for a route; callback is its own.
+        """Return the function that is to be called for a route; callback is its own.
 
-        Bottle calls this once for each route, and what it returns for each request.
+        Bottle calls this once for each route, and from then on guarded() for each
+        request.
         """
         refuse_unknown_options(route)
         if 'auth' not in route.config:
@@ -756,6 +760,7 @@ def admin():
     """Return the name of an administrator who sent a token; raise 401 or 403."""
     name = bearer()
     for group in find_account(name).get('memberOfs', []):
+        # A group may be written in full: cn=Admins,ou=groups,dc=example,dc=com.
         if group.split(',')[0] == 'cn=Admins':
             return name
     raise ApiError(403, 'Only administrators may do this')
@@ -765,23 +770,20 @@ def find_account(name):
     """Return the account with this name, or {} if there is none or it is locked."""
     for table in account_tables:
         account = table.get(name)
-        if account is None:
-            continue
-        if account.get('accountLocked'):
-            return {}
-        return account
+        if account is not None:
+            return {} if account.get('accountLocked') else account
     return {}  # an account that can do nothing
 
 
 def sign_in(name, password):
     """Return the account with this name and password, or None; raise 429 or 503."""
-    # Both functions that count are in the room Limits.
-    refuse_too_many_sign_ins(name)
+    refuse_too_many_sign_ins(name)  # room Limits
     account = find_account(name)
     if not is_right_password(account, password):
-        count_failed_sign_in(name)
+        count_failed_sign_in(name)  # room Limits
         return None
-    # Again: others may have failed while this password was checked, which takes time.
+    # To check a password takes time. Without this, a hundred guesses at once would all
+    # get an answer.
     refuse_too_many_sign_ins(name)
     return account
 
@@ -792,7 +794,7 @@ def is_right_password(account, password):
         # compare_digest() takes the same time whatever the password, so nobody can
         # find it letter by letter. It wants bytes, as a text may have letters like é.
         return secrets.compare_digest(password.encode(), API_PASSWORD.encode())
-    # Even if there is no account ({}): a quicker answer would show who has none.
+    # Also for {}, if there is no account: a quick answer would tell that.
     return any(is_right(account, password) for is_right in password_checks)
 
 
@@ -832,8 +834,8 @@ def make_token(account):
     return jwt.encode(claims, SECRET_KEY, algorithm='HS256')
 
 
-# Cached for the last 1,000 tokens, because it is the slowest part of a request. What
-# may change is left to read_token(). Errors are not cached.
+# The cache holds the claims of the last 1,000 tokens, as to check them is the slowest
+# part of a request. read_token() checks each time what may have changed since.
 @lru_cache(1000)
 def check_signature(token):
     """Return the claims of a token that we signed; raise jwt.InvalidTokenError."""
@@ -848,9 +850,9 @@ def read_token(token):
     """Return the name of the user whose token this is, or None if it is not valid."""
     try:
         claims = check_signature(token)
-    except (jwt.InvalidTokenError, RecursionError):  # the latter if nested too deeply
+    except jwt.InvalidTokenError:
         return None
-    if int(claims['exp']) <= time.time():
+    if int(claims['exp']) <= time.time():  # it has expired since it came to the cache
         return None
     name = claims['sub']
     account = find_account(name)
@@ -869,7 +871,7 @@ def read_token(token):
 
 def basic():
     """Return the name of who signs in by HTTP Basic (RFC 7617); raise 401, 429 ..."""
-    # Not request.auth: if the header is missing, that believes REMOTE_USER.
+    # Not request.auth: without the header, that takes REMOTE_USER of the server.
     given = bottle.parse_auth(get_header('Authorization'))
     account = None
     if given:
@@ -889,7 +891,7 @@ def get_root():
     """Greet a program; send a browser on to the docs page, if the file has one."""
     has_docs = any(route.rule == '/docs' for route in app.routes)
     if has_docs and 'text/html' in get_header('Accept'):
-        # Without a slash in front, this is right behind a proxy's path prefix too.
+        # No slash in front, so that it works under a path such as /myapp/ too.
         return HTTPResponse(status=302, Location='docs', vary='Accept')
     return HTTPResponse({'hello': 'world'}, vary='Accept')
 
@@ -904,8 +906,8 @@ def get_hello_world():
 
 SCRIPT = Path(__file__).with_name('script.ps1')
 
-# A command to copy from the start. It has the demo password, but never one that you
-# have set: the shell puts that in place of $API_PASSWORD.
+# A command for the start. It shows the demo password, but never one that you have set:
+# your shell puts that in place of $API_PASSWORD.
 shown_password = API_PASSWORD if API_PASSWORD == DEMO_PASSWORD else '$API_PASSWORD'
 start_lines.append(
     'A token: curl {url}/token '
@@ -973,14 +975,9 @@ def oauth_text(text):
 @app.post('/run-script', auth=admin)
 def post_run_script():
     """Run script.ps1 and return what it wrote; raise 500, 503 or 504."""
-    try:
-        # Two may run at once; a third gets 503. Both names are of the room Scripts.
-        with script_slots:
-            result = run_script(SCRIPT, SCRIPT_TIMEOUT)
-    except NoPowerShell as problem:
-        raise ApiError(503, str(problem)) from None
-    except ScriptError as problem:
-        raise ApiError(500, str(problem)) from None
+    # Two may run at once; a third gets 503 (rooms Slow work and Scripts).
+    with slow_work(script_slots, 'scripts'):
+        result = run_script(SCRIPT, SCRIPT_TIMEOUT)
     written = {'output': result.output, 'error': result.error}
     if result.exit_code is None:  # it had to be ended
         if stopping.is_set():
@@ -995,7 +992,7 @@ def post_run_script():
 
 # --- Films ----------------------------------------------------------------------------
 
-# Anybody may change films, but not pages of other sites: see the room Browsers.
+# Anybody may change films, but no page of another site: the room Browsers sees to that.
 
 START_FILMS = {
     '1': {'Name': 'Avengers: Infinity War', 'Year': 2018, 'Month': 'March'},
@@ -1042,7 +1039,8 @@ def read_film():
 @app.get('/films')
 def list_films():
     """Return the films by their ids."""
-    # list_page(), of the room Lists, returns pairs of id and film.
+    # list_page(), of the room Lists, reads the query, such as ?sort=-Year&limit=10. It
+    # returns pairs of id and film.
     return dict(list_page(films, FILM_QUERY))
 
 
@@ -1086,7 +1084,10 @@ def delete_film(film_id):
 
 
 class RecordError(ApiError):
-    """An error that this room itself raises: its JSON has a status too."""
+    """An error that this room itself raises: its JSON has a status too.
+
+    Errors of other rooms, as for a body that is not JSON, stay as they are.
+    """
 
     def fields(self):
         """Return the fields that say what is wrong."""
@@ -1180,8 +1181,8 @@ def api_key():
         # are right.
         if secrets.compare_digest(hash_key(sent), stored):
             return owner
-        # Of the room Limits, which logs this name. The owner is not logged: it may be a
-        # part of a key that was pasted wrongly.
+        # The room Limits logs this name. Not owner: if a key was pasted wrongly, that
+        # may be a part of it.
         count_failed_sign_in('(API key)')
     raise RecordError(
         401,
@@ -1245,9 +1246,8 @@ def post_key(username):
 @app.get('/api/generate_key/<username>')
 def get_key(username):
     """Make an API key by GET too, as the tutorial does; do not copy this."""
-    # Any web page can make a browser send a GET, as with the address of an image. This
-    # is of the room Browsers.
-    refuse_foreign_page()
+    # Any web page can make a browser send a GET, as with the address of an image.
+    refuse_foreign_page()  # room Browsers
     if request.method == 'HEAD':
         # The answer has no body, so nobody would see the key.
         return HTTPResponse(status=201)
@@ -1447,8 +1447,8 @@ def list_users():
 def create_user():
     """Add a user; raise 409."""
     given = read_user(read_fields(JSON), required=['cn', 'sn'])
-    # To hash the password may have taken ten seconds. If the caller has lost the rights
-    # of an administrator meanwhile, this raises 403.
+    # A password may wait ten seconds until it is hashed. This raises 403 if the caller
+    # is no administrator any more.
     admin()
     cn = given['cn']
     defaults = {'uid': cn, 'memberOfs': [], 'sshPublicKeys': [], 'accountLocked': False}
@@ -1642,8 +1642,8 @@ def delete_course(code):
 
 # --- Docs -----------------------------------------------------------------------------
 
-# JavaScript, which Swagger UI reads first: its settings, and two things that it lacks.
-# The address begins with "..", so that the page works under a path prefix too.
+# JavaScript, which Swagger UI reads first: its settings, and two functions. The address
+# begins with "..", so that the page works under a path such as /myapp/docs/ too.
 INITIALIZER = """\
 window.onload = () => {
     window.ui = SwaggerUIBundle({
@@ -1685,7 +1685,7 @@ def get_docs(name='index.html'):
     """Return a file of Swagger UI, a page from which each route can be called."""
     if name == 'swagger-initializer.js':
         return send_file(INITIALIZER.encode(), name)
-    # Only names that are in the folder, and so none like "..".
+    # A name that leads out of the folder, such as "..", is not in this list.
     if name not in os.listdir(swagger_ui_path):
         raise ApiError(404, f'There is no file {name} here')
     return send_file(Path(swagger_ui_path, name).read_bytes(), name)
@@ -1730,43 +1730,37 @@ def read_query(rules):
     sort = []
     text = ''
     wanted = {}
+    if 'limit' in sent:
+        limit = int(read_parameter('limit', sent.pop('limit'), LIMIT))
+    if 'offset' in sent:
+        offset = int(read_parameter('offset', sent.pop('offset'), OFFSET))
+    for_links = dict(sent)
+    if 'sort' in sent:
+        sort = read_sort(sent.pop('sort'), rules)
+    if 'q' in sent:
+        text = read_parameter('q', sent.pop('q'), text_of(1, 200))
     for name, value in sent.items():
-        if name == 'limit':
-            limit = int(read_parameter(name, value, LIMIT))
-        elif name == 'offset':
-            offset = int(read_parameter(name, value, OFFSET))
-        elif name == 'sort':
-            sort = read_sort(value, rules)
-        elif name == 'q':
-            text = read_parameter(name, value, text_of(1, 200))
-        else:
-            wanted[name] = read_parameter(name, value, rules[name])
-    # Each link has a limit and an offset of its own.
-    sent.pop('limit', None)
-    sent.pop('offset', None)
-    return Query(limit, offset, sort, text, wanted, for_links=sent)
+        wanted[name] = read_parameter(name, value, rules[name])
+    return Query(limit, offset, sort, text, wanted, for_links)
 
 
 def split_query(known):
     """Return the values in the query by their names, which must be known; raise 400."""
-    sent = {}
     try:
         query = from_wsgi(request.query_string)
-        pairs = parse_qsl(query, keep_blank_values=True, errors='strict')
+        # A list of values for each name.
+        lists = parse_qs(query, keep_blank_values=True, errors='strict')
     except ValueError:
         raise ApiError(400, 'The query must be UTF-8') from None
-    for name, value in pairs:
+    names = ', '.join(known)
+    sent = {}
+    for name, values in lists.items():
         if name not in known:
-            names = ', '.join(known)
             raise ApiError(400, f'{name} is not known here; known are {names}')
-        if name == 'sort' and name in sent:
-            # ?sort=Year&sort=Name is the same as ?sort=Year,Name.
-            sent[name] += f',{value}'
-        elif name in sent:
-            names = ', '.join(known)
+        if len(values) > 1 and name != 'sort':
             raise ApiError(400, f'{name} is there twice; known are {names}, each once')
-        else:
-            sent[name] = value
+        # ?sort=Year&sort=Name is the same as ?sort=Year,Name.
+        sent[name] = ','.join(values)
     return sent
 
 
@@ -1816,8 +1810,8 @@ def list_page(collection, rules, show=None):
         # All items have to be looked at.
         pairs = shown_pairs(collection.page(), show)
         found = sort_pairs(find_pairs(pairs, query), query.sort)
-        page = found[query.offset : stop]
         total = len(found)
+        page = found[query.offset : stop]
     else:
         page = shown_pairs(collection.page(query.offset, stop), show)
         total = len(collection)
@@ -1862,19 +1856,19 @@ def has_text(item, text):
     """Tell whether a text is in one of an item's values, in large or small letters."""
     if not text:
         return True
-    parts = []
+    text = text.casefold()
     for value in item.values():
-        parts.extend(value if isinstance(value, list) else [value])
-    for part in parts:
-        if isinstance(part, str) and text.casefold() in part.casefold():
-            return True
+        parts = value if isinstance(value, list) else [value]
+        for part in parts:
+            if isinstance(part, str) and text in part.casefold():
+                return True
     return False
 
 
 def sort_pairs(pairs, sort):
     """Return the pairs in this order; a missing value is less than any other."""
-    # For sort=Year,Name this sorts by Name first, and then by Year. That leaves films
-    # of the same Year in the order that they have, which is by Name.
+    # For sort=Year,Name this sorts by Name first, and then by Year. sorted() leaves
+    # films of the same Year in the order that they have, which is by Name.
     for name in reversed(sort):
         field = name.removeprefix('-')
         pairs = sort_by_field(pairs, field, is_downwards=name.startswith('-'))
@@ -1883,22 +1877,15 @@ def sort_pairs(pairs, sort):
 
 def sort_by_field(pairs, field, is_downwards):
     """Return the pairs of key and item in the order of one field of the items."""
-    missing = []
-    present = []
-    for key, item in pairs:
-        if item.get(field) is None:
-            missing.append((key, item))
-        else:
-            present.append((key, item))
 
-    def field_of(pair):
+    def place(pair):
         _, item = pair
-        return item[field]
+        value = item.get(field)
+        # False is less than True, so this puts the missing values before all others,
+        # and none of them is compared with a value.
+        return value is not None, value
 
-    present.sort(key=field_of, reverse=is_downwards)
-    if is_downwards:
-        return present + missing
-    return missing + present
+    return sorted(pairs, key=place, reverse=is_downwards)
 
 
 def make_links(query, total):
@@ -2020,7 +2007,7 @@ on_start.append(remember_server)
 
 
 def change_threads(change):
-    """Add a number, which may be negative, to that of the server's threads."""
+    """Change the number of the server's threads by 1 or -1."""
     with threads_lock:
         server_options['threads'] += change
         for server in servers:
@@ -2028,35 +2015,24 @@ def change_threads(change):
             server.task_dispatcher.set_thread_count(server_options['threads'])
 
 
-class Slots:
-    """A number of slots for slow work: "with slots:" takes one while the work runs.
+@contextmanager
+def slow_work(slots, what):
+    """Take one of some slots while slow work runs; raise 503 if none is free.
 
-    If none is free, it raises 503 with Retry-After, in seconds.
+    slots is a semaphore, which counts those that are free. Write "with
+    slow_work(script_slots, 'scripts'):" around the work.
     """
-
-    def __init__(self, number, what, retry_after):
-        # It counts down at acquire(), and up at release().
-        self.free = threading.BoundedSemaphore(number)
-        self.what = what
-        self.retry_after = retry_after
-
-    # "with" calls __enter__ at its start, and __exit__ at its end, also after an error.
-
-    def __enter__(self):
-        if not self.free.acquire(blocking=False):
-            message = f'Too many {self.what} at once: please try later'
-            raise ApiError(503, message, {'Retry-After': str(self.retry_after)})
+    if not slots.acquire(blocking=False):
+        message = f'Too many {what} at once: please try later'
+        raise ApiError(503, message, {'Retry-After': '5'})
+    try:
+        change_threads(1)  # RuntimeError if the system has no thread left
         try:
-            change_threads(1)
-        except RuntimeError:
-            # The system has no thread left. There is no change_threads(-1) here: it
-            # would end a thread that runs, as waitress counts this one as started.
-            self.free.release()
-            raise
-
-    def __exit__(self, *exception):
-        change_threads(-1)
-        self.free.release()
+            yield  # here the work runs
+        finally:
+            change_threads(-1)
+    finally:
+        slots.release()
 
 
 # --- Scripts --------------------------------------------------------------------------
@@ -2066,15 +2042,7 @@ POWERSHELL = 'powershell' if os.name == 'nt' else 'pwsh'
 # Settings that the script does not get, as it could show them. Add your own secrets.
 SECRETS = ['SECRET_KEY', 'API_USERNAME', 'API_PASSWORD', 'DATABASE_URL', 'PGPASSWORD']
 
-script_slots = Slots(2, 'scripts', retry_after=5)
-
-
-class ScriptError(Exception):
-    """A script can't be started; the text says why."""
-
-
-class NoPowerShell(ScriptError):
-    """PowerShell is not installed."""
+script_slots = threading.BoundedSemaphore(2)
 
 
 class ScriptResult(NamedTuple):
@@ -2088,18 +2056,18 @@ class ScriptResult(NamedTuple):
 def run_script(script, seconds):
     """Run a PowerShell script for so many seconds at most; return a ScriptResult.
 
-    Raise ScriptError, or NoPowerShell, if it can't be started.
+    Raise 500 if it can't be started, or 503 if PowerShell is not installed.
     """
     if not script.is_file():
-        raise ScriptError(f'There is no file {script.name}')
+        raise ApiError(500, f'There is no file {script.name}')
     if not os.access(script, os.R_OK):
-        raise ScriptError(f'{script.name} can not be read')
+        raise ApiError(500, f'{script.name} can not be read')
     try:
-        # PowerShell leaves files in it when it is killed, which "with" removes.
+        # For files that PowerShell would leave behind when it is killed.
         temporary = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
     except OSError:
         message = 'There is no folder to write to, such as /tmp, or it is full'
-        raise ScriptError(message) from None
+        raise ApiError(500, message) from None
     with temporary as folder:
         return run_in_folder(script, folder, seconds)
 
@@ -2121,7 +2089,7 @@ def run_in_folder(script, folder, seconds):
 def start_script(script, folder):
     """Start a PowerShell script, with a folder for its temporary files.
 
-    Return its process; raise ScriptError, or NoPowerShell.
+    Return its process; raise 500, or 503 if PowerShell is not installed.
     """
     environment = {k: v for k, v in os.environ.items() if k not in SECRETS}
     # Without NO_COLOR there are codes for colours in what it writes.
@@ -2138,11 +2106,12 @@ def start_script(script, folder):
         )
     except OSError as problem:
         is_missing = isinstance(problem, FileNotFoundError)
-        # It may also be a script, and the program in its first line (#!) is missing.
+        # If pwsh is a script, it may be the program in its first line that is missing.
         if is_missing and shutil.which(POWERSHELL) is None:
             message = 'PowerShell is not installed; see https://aka.ms/powershell'
-            raise NoPowerShell(message) from None
-        raise ScriptError(f'PowerShell can not be run: {problem.strerror}') from None
+            raise ApiError(503, message) from None
+        message = f'PowerShell can not be run: {problem.strerror}'
+        raise ApiError(500, message) from None
 
 
 class OutputReader(threading.Thread):
@@ -2202,38 +2171,32 @@ def kill_group(process):
         subprocess.run(command, capture_output=True, check=False)
         process.wait()
         return
-    # start_new_session has made a group of it and all that it started. If that has just
-    # ended, Linux raises the first of these errors, and macOS the second.
+    # start_new_session has made a group of it and all that it started. If the group has
+    # just ended, Linux raises the first of these errors, and macOS the second.
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    collect_zombies(process.pid)
-
-
-def collect_zombies(group):
-    """Collect the killed processes of a group, if they have become our children.
-
-    In a container we may be process 1. Then what the script started becomes our child,
-    and stays in the list of processes, as a zombie, until waitpid() has collected it.
-    """
+    # In a container we may be process 1. Then the others have become our children, and
+    # stay in the list of processes, as zombies, until waitpid() has collected them. The
+    # minus sign means: of this group.
     with suppress(ChildProcessError):  # raised once none is left
         while True:
-            os.waitpid(-group, 0)  # with a minus sign, the number is a group's
+            os.waitpid(-process.pid, 0)
 
 
 # --- Passwords ------------------------------------------------------------------------
 
 SCRYPT = {'n': 2**13, 'r': 8, 'p': 10}  # 8 MiB; the least that OWASP advises
 
-# Two passwords are hashed at a time, as each takes 8 MiB. Up to 100 are there at once,
-# the last of which waits for ten seconds; the next one gets 503.
+# Two passwords are hashed at a time, in threads that keep the 8 MiB for the next. The
+# others wait in a queue: the 100th for ten seconds. The next one gets 503.
 hash_threads = ThreadPoolExecutor(2, 'hash')
-hash_slots = Slots(100, 'passwords', retry_after=10)
+hash_slots = threading.BoundedSemaphore(100)
 
 
 def hash_password(password, salt):
     """Return the hash of a password, in hex; raise 503 if too many are waiting."""
-    with hash_slots:
+    with slow_work(hash_slots, 'passwords'):
         hashing = hash_threads.submit(scrypt, password, salt)
         return hashing.result()  # waits until it is done
 
@@ -2392,9 +2355,8 @@ SAFE_METHODS = ['GET', 'HEAD', 'OPTIONS']
 # Origins of other sites, such as https://app.example.com, whose pages may call the
 # service. The room CORS fills it.
 page_origins = []
-# The names that the header Host may have; if empty, it may have any. Filled at the
-# start. Under gunicorn and other servers, which do not use HOST, it stays empty.
-own_hosts = []
+# The names of this machine that the header Host may have.
+OWN_HOSTS = ['localhost', '127.0.0.1', '[::1]', HOST]
 
 
 def only_this_machine():
@@ -2404,24 +2366,13 @@ def only_this_machine():
     return re.fullmatch(r'localhost|::1|127\.[0-9.]+', HOST) is not None
 
 
-def find_own_hosts(server):
-    """Fill own_hosts, if no other machine can reach the service."""
+def guard_host(server):
+    """Have each Host checked from now on, if no other machine can reach the service."""
     if only_this_machine():
-        own_hosts.extend(['localhost', '127.0.0.1', '[::1]'])
-        if HOST not in own_hosts:
-            own_hosts.append(HOST)
+        app.add_hook('before_request', refuse_foreign_host)
 
 
-on_start.append(find_own_hosts)
-
-
-@app.hook('before_request')
-def refuse_foreign_change():
-    """Raise 403 if a page of another origin wants to change something."""
-    if own_hosts:
-        refuse_foreign_host()
-    if request.method not in SAFE_METHODS:
-        refuse_foreign_page()
+on_start.append(guard_host)
 
 
 def refuse_foreign_host():
@@ -2432,12 +2383,19 @@ def refuse_foreign_host():
     """
     host = get_header('Host', 'localhost')
     name = re.sub(r':[0-9]*$', '', host).lower()  # without the port
-    if name not in own_hosts:
+    if name not in OWN_HOSTS:
         raise ApiError(
             403,
-            f'Host must be {", ".join(own_hosts)}. To be reached by another name, set '
-            'HOST (other machines) or TRUSTED_PROXY (a proxy in front)',
+            'Host must be localhost, 127.0.0.1 or [::1]. To be reached by another '
+            'name, set HOST (other machines) or TRUSTED_PROXY (a proxy in front)',
         )
+
+
+@app.hook('before_request')
+def refuse_foreign_change():
+    """Raise 403 if a page of another origin wants to change something."""
+    if request.method not in SAFE_METHODS:
+        refuse_foreign_page()
 
 
 def refuse_foreign_page():
@@ -2460,8 +2418,8 @@ def is_foreign_page():
         Sec-Fetch-Site: cross-site ...    another page
         Origin: http://NAME:PORT          our page, if the same is in Host
 
-    The second header decides if there is no Sec-Fetch-Site, which browsers send only
-    over HTTPS and to 127.0.0.1 or localhost.
+    Origin decides if there is no Sec-Fetch-Site: over plain HTTP, browsers send that
+    only to 127.0.0.1 and localhost.
     """
     origin = get_header('Origin')
     if origin in page_origins:
@@ -2470,7 +2428,8 @@ def is_foreign_page():
     if site:
         return site not in ('same-origin', 'none')
     if origin:
-        return origin.partition('//')[2] != get_header('Host')
+        name = origin.partition('//')[2]
+        return name != get_header('Host')
     return False  # neither header: no page sent it
 
 
@@ -2514,8 +2473,8 @@ def allow_origin():
 
 # --- SQL ------------------------------------------------------------------------------
 
-# Only the next room, Database, uses this one. Without a DATABASE_URL nothing calls what
-# is in them, and SQLAlchemy need not be installed.
+# Only the next room, Database, uses this one. Without a DATABASE_URL no function of the
+# two is called, and SQLAlchemy need not be installed.
 
 if DATABASE_URL:
     try:
@@ -2561,7 +2520,9 @@ def make_engine(url):
     if url.drivername == 'sqlite' and is_file(url):
         options = {'timeout': WRITE_PATIENCE}
         return sql.create_engine(url, connect_args=options, **ENGINE_OPTIONS)
-    if url.drivername in ('postgresql', 'postgresql+psycopg') and is_host_clean(url):
+    # If the password has an @, a part of it is in the host, and would be printed.
+    is_host_clean = '@' not in (url.host or '')
+    if url.drivername in ('postgresql', 'postgresql+psycopg') and is_host_clean:
         return sql.create_engine(
             url.set(drivername='postgresql+psycopg'),
             connect_args=POSTGRESQL_OPTIONS,
@@ -2576,11 +2537,6 @@ def is_file(url):
     if url.query.get('mode') == 'memory':
         return False
     return bool(url.database) and ':memory:' not in url.database
-
-
-def is_host_clean(url):
-    """Tell whether the host of a URL has no @, as an @ in the password must be %40."""
-    return '@' not in (url.host or '')
 
 
 if DATABASE_URL:
@@ -2598,12 +2554,30 @@ def transaction(patience):
     with engine.begin() as connection:
         if not IS_SQLITE:
             # LOCAL: for this transaction only, as PgBouncer may give the connection to
-            # another client next. The second time is for a process that hangs: then
+            # another client next. The second timeout is for a process that hangs: then
             # PostgreSQL ends the transaction, and others can go on.
             connection.exec_driver_sql(
                 f"SET LOCAL lock_timeout = '{patience}s'; "
                 "SET LOCAL idle_in_transaction_session_timeout = '10s'"
             )
+        yield connection
+
+
+@contextmanager
+def reading():
+    """Give a connection to read with; raise 503."""
+    with database_errors(), transaction(READ_PATIENCE) as connection:
+        yield connection
+
+
+@contextmanager
+def writing():
+    """Give a connection to write with; in SQLite, nobody else can write meanwhile."""
+    with transaction(WRITE_PATIENCE) as connection:
+        if IS_SQLITE:
+            # By itself, sqlite3 would begin with our first change, and another process
+            # could write between our reading and our writing.
+            connection.exec_driver_sql('BEGIN IMMEDIATE')
         yield connection
 
 
@@ -2652,7 +2626,7 @@ def first_line(problem):
 
 def ping_database():
     """Raise 503 if the database can't be reached."""
-    with database_errors(), transaction(READ_PATIENCE) as connection:
+    with reading() as connection:
         connection.exec_driver_sql('SELECT 1')
 
 
@@ -2679,18 +2653,6 @@ def ping_database():
 TURN_PATIENCE = 1.8  # seconds; with WRITE_PATIENCE, a change waits for less than 3
 
 
-@contextmanager
-def take_turn(lock, name):
-    """Hold a lock, after a wait of TURN_PATIENCE at most; raise 503."""
-    if not lock.acquire(timeout=TURN_PATIENCE):
-        message = f'Changing {name} takes long: please try later'
-        raise ApiError(503, message, {'Retry-After': '1'})
-    try:
-        yield
-    finally:
-        lock.release()
-
-
 sqlite_lock = threading.Lock()  # for all tables, as SQLite lets one write at a time
 
 
@@ -2704,18 +2666,18 @@ class Table:
 
     def __init__(self, name):
         self.name = name
-        self.slots = Slots(100, f'changes of {name}', retry_after=1)
+        self.slots = threading.BoundedSemaphore(100)
         self.lock = sqlite_lock if IS_SQLITE else threading.Lock()
 
     def __getitem__(self, key):
         if IS_SQLITE:
             return self.read_sqlite(key)
-        with self.reading() as connection:
+        with reading() as connection:
             return self.read(connection, key)
 
     def __len__(self):
         statement = 'SELECT size FROM locks WHERE name = :name'
-        with self.reading() as connection:
+        with reading() as connection:
             return run_sql(connection, statement, name=self.name).scalar_one()
 
     def page(self, start, stop):
@@ -2725,27 +2687,24 @@ class Table:
             'LIMIT :length OFFSET :start'
         )
         length = 2**62 if stop is None else stop - start  # more rows than there can be
-        with self.reading() as connection:
+        with reading() as connection:
             rows = run_sql(connection, statement, length=length, start=start).all()
         return [(unquote(key), json.loads(item)) for key, item in rows]
 
     @contextmanager
-    def reading(self):
-        """Give a connection to read with; raise 503."""
-        with database_errors(), transaction(READ_PATIENCE) as connection:
-            yield connection
-
-    @contextmanager
     def writing(self):
         """Give the Rows, which nobody else can change meanwhile; raise 503."""
-        with (
-            self.slots,  # the server gets a thread for other requests, as this may wait
-            take_turn(self.lock, self.name),  # one thread of this process at a time
-            database_errors(),  # 503 if the database is away
-            transaction(WRITE_PATIENCE) as connection,  # COMMIT at the end
-        ):
-            begin_writing(connection)
-            yield Rows(self, connection)  # which locks out other processes
+        with slow_work(self.slots, f'changes of {self.name}'):
+            if not self.lock.acquire(timeout=TURN_PATIENCE):
+                message = f'Changing {self.name} takes long: please try later'
+                raise ApiError(503, message, {'Retry-After': '1'})
+            try:
+                with database_errors(), writing() as connection:
+                    rows = Rows(self, connection)
+                    yield rows
+                    rows.store_counts()
+            finally:
+                self.lock.release()
 
     def read(self, connection, key):
         """Return an item; raise KeyError."""
@@ -2769,14 +2728,6 @@ class Table:
         return json.loads(row[0])
 
 
-def begin_writing(connection):
-    """Lock out all other processes, if it is SQLite."""
-    # By itself, sqlite3 would begin with our first change, and another process could
-    # write between our reading and our writing.
-    if IS_SQLITE:
-        connection.exec_driver_sql('BEGIN IMMEDIATE')
-
-
 class Rows(MutableMapping):
     """The items of a table, locked against other writers until the transaction ends.
 
@@ -2790,7 +2741,8 @@ class Rows(MutableMapping):
         statement = 'SELECT size, last_number FROM locks WHERE name = :name'
         if not IS_SQLITE:
             statement += ' FOR UPDATE'  # this waits until no other process writes
-        self.size, self.last_number = self.run(statement, name=table.name).one()
+        self.stored = self.run(statement, name=table.name).one()
+        self.size, self.last_number = self.stored
 
     def run(self, statement, **values):
         """Run an SQL statement, as run_sql() does."""
@@ -2806,14 +2758,12 @@ class Rows(MutableMapping):
         if self.run(update, **values).rowcount == 0:  # there is no such row yet
             self.run(f'INSERT INTO "{name}" (key, item) VALUES (:key, :item)', **values)
             self.size += 1
-            self.store_counts()
 
     def __delitem__(self, key):
         delete = f'DELETE FROM "{self.table.name}" WHERE key = :key'
         if self.run(delete, key=quote(key, safe='')).rowcount == 0:
             raise KeyError(key)
         self.size -= 1
-        self.store_counts()
 
     def __iter__(self):
         keys = self.run(f'SELECT key FROM "{self.table.name}" ORDER BY number')
@@ -2826,16 +2776,16 @@ class Rows(MutableMapping):
         """Remove all items at once."""
         self.run(f'DELETE FROM "{self.table.name}"')
         self.size = 0
-        self.store_counts()
 
     def next_number(self):
-        """Return the next number; none is given twice."""
+        """Return the next number."""
         self.last_number += 1
-        self.store_counts()
         return self.last_number
 
     def store_counts(self):
-        """Store the number of items, and the last number that was given."""
+        """Store the number of items and the last number, if they have changed."""
+        if self.stored == (self.size, self.last_number):
+            return
         self.run(
             'UPDATE locks SET size = :size, last_number = :last WHERE name = :name',
             size=self.size,
@@ -2847,8 +2797,12 @@ class Rows(MutableMapping):
 def open_database():
     """Give each collection a table; end the program if the database can't be used."""
     try:
-        with transaction(WRITE_PATIENCE) as connection:
-            begin_creating(connection)
+        if IS_SQLITE:
+            with engine.connect() as connection:
+                # From now on those who read do not wait for those who write.
+                connection.exec_driver_sql('PRAGMA journal_mode = WAL')
+        with writing() as connection:
+            make_locks(connection)
             for collection in all_collections:
                 table = Table(collection.name)
                 fill_table(connection, table, collection.storage)
@@ -2868,16 +2822,12 @@ def refuse_late_collections(server):
             sys.exit(f'{collection.name} has no table: put it above the room SQL')
 
 
-def begin_creating(connection):
-    """Let no other process make tables until the transaction ends; make "locks"."""
-    if IS_SQLITE:
-        # From now on those who read do not wait for those who write.
-        connection.exec_driver_sql('PRAGMA journal_mode = WAL')
-    else:
-        # A lock until the transaction ends. Instead of a name it has a number, which is
-        # the same in all processes.
+def make_locks(connection):
+    """Make "locks"; until the transaction ends, no other process makes tables."""
+    if not IS_SQLITE:
+        # A lock that ends with the transaction. It has a number instead of a name, the
+        # same in all processes.
         connection.exec_driver_sql('SELECT pg_advisory_xact_lock(5000)')
-    begin_writing(connection)
     create_table(
         connection,
         'locks',
@@ -2895,7 +2845,10 @@ def create_table(connection, name, columns):
 
 
 def fill_table(connection, table, items):
-    """Make the table of a collection; store the first items if it is new."""
+    """Make the table of a collection, if there is none, and its row in "locks".
+
+    With a new row, a table that is empty gets the first items.
+    """
     number = 'INTEGER PRIMARY KEY' if IS_SQLITE else 'BIGSERIAL PRIMARY KEY'
     columns = f'number {number}, key TEXT NOT NULL UNIQUE, item TEXT NOT NULL'
     create_table(connection, table.name, columns)
@@ -2904,13 +2857,13 @@ def fill_table(connection, table, items):
         'ON CONFLICT DO NOTHING'
     )
     added = run_sql(connection, insert, name=table.name, last=len(items))
-    is_new = added.rowcount == 1
+    is_new_row = added.rowcount == 1
     rows = Rows(table, connection)
     # Somebody may have changed the table by hand, so count.
     rows.size = rows.run(f'SELECT count(*) FROM "{table.name}"').scalar_one()
-    rows.store_counts()
-    if is_new and rows.size == 0:
+    if is_new_row and rows.size == 0:
         rows.update(items)
+    rows.store_counts()
 
 
 if DATABASE_URL:
@@ -2942,7 +2895,7 @@ def log_requests(wsgi_app):
         method = quote(environ['REQUEST_METHOD'])
         path = quote(environ['PATH_INFO'], encoding='latin-1')
         body = wsgi_app(environ, start_response)
-        # Each thread has a response of its own in Bottle: here, that to this request.
+        # Bottle keeps a response for each thread, so this one is that to this request.
         length = response.get_header('Content-Length', '-')
         address = quote(environ['REMOTE_ADDR'], safe=':%') or '-'
         user = quote(environ.get('REMOTE_USER', '-'))
@@ -2969,23 +2922,17 @@ def write_lines():
 
 
 def write_log():
-    """Write the lines that have come, a few times a second, until the service stops."""
-    while not stopping.wait(0.2):  # seconds
+    """Write the lines that have come, a few times a second, until main() has ended."""
+    while threading.main_thread().is_alive():
+        time.sleep(0.2)
         write_lines()
+    write_lines()
 
 
 def start_log(server):
     """Begin to write the log, in a thread of its own."""
-    writer = threading.Thread(target=write_log, daemon=True)
-    writer.start()
-    atexit.register(end_log, writer)
-
-
-def end_log(writer):
-    """Write the last lines, after those that the thread still writes."""
-    stopping.set()  # it is not set if the server has ended by itself
-    writer.join()
-    write_lines()
+    # Not a daemon: Python waits for it at the end, so that the last lines are written.
+    threading.Thread(target=write_log).start()
 
 
 middleware.append(log_requests)
@@ -3052,14 +2999,10 @@ class Task(WSGITask):
     """
 
     def set_close_on_finish(self):
-        """Close the connection after this answer. Waitress calls it if it would."""
-        if self.has_body or self.client_wants_to_close():
+        """Waitress calls this when it wants to close the connection after an answer."""
+        may_stay_open = self.version == '1.1' and not self.request.connection_close
+        if self.has_body or not may_stay_open:
             super().set_close_on_finish()
-
-    def client_wants_to_close(self):
-        """Tell whether the client has asked for it, or is old (HTTP/1.0)."""
-        asked = self.request.headers.get('CONNECTION', '').lower()
-        return self.version == '1.0' or asked == 'close'
 
 
 class Channel(HTTPChannel):
@@ -3068,47 +3011,46 @@ class Channel(HTTPChannel):
     task_class = Task
 
 
-def use_channel(server):
-    """Let waitress's server use Channel."""
+def set_up_connections(server):
+    """Let waitress use Channel; drop clients that take no bytes for 30 seconds."""
     server.channel_class = Channel
-
-
-def drop_clients_that_never_read(server):
-    """Let Linux close connections whose clients take no bytes for 30 seconds."""
-    if hasattr(socket, 'TCP_USER_TIMEOUT'):
+    if hasattr(socket, 'TCP_USER_TIMEOUT'):  # on Linux
         timeout = 30_000  # milliseconds
         server.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, timeout)
 
 
-def allow_files(wanted):
-    """Let the process have so many files open, if the system does; return how many."""
-    if resource is None:
-        return wanted
+on_start.append(set_up_connections)
+
+
+def raise_file_limit():
+    """Ask for 4,096 files, open at a time; return how many there may be."""
+    try:
+        import resource
+    except ImportError:  # on Windows, which has no such limit
+        return 4096
     files, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if most != resource.RLIM_INFINITY:
-        wanted = min(wanted, most)
+    wanted = 4096 if most == resource.RLIM_INFINITY else min(most, 4096)
     if files != resource.RLIM_INFINITY and files < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
     return wanted
 
 
-on_start += [use_channel, drop_clients_that_never_read]
 server_options.update(
     # A connection may have three files open: itself, and two temporary files, for a
     # long body and for a long answer.
-    connection_limit=allow_files(4096) // 3,
-    asyncore_use_poll=hasattr(select, 'poll'),  # as select() can watch only 1,024 files
+    connection_limit=raise_file_limit() // 3,
+    asyncore_use_poll=True,  # where there is one, as select() watches only 1,024 files
     channel_timeout=30,  # seconds until a silent client is sent away
     cleanup_interval=5,  # seconds from one look for silent clients to the next
     max_request_header_size=32 * 1024,
     max_request_body_size=1024 * 1024,  # above MAX_BODY, for which we answer in JSON
     inbuf_overflow=16 * 1024,  # bytes of a body that are kept in memory
     send_bytes=65536,  # so that head and body of an answer are sent together
-    # A client may send many requests and never read the answers. Once so many bytes of
-    # answers wait for it, waitress's only thread waits as well, and answers nobody.
+    # A client may send many requests and never read the answers. If more than so many
+    # bytes of these wait for it, the only thread waits too, and answers nobody. It does
+    # not come to that: waitress reads recv_bytes of requests, and no more until the
+    # client has taken the answers to these.
     outbuf_high_watermark=64 * 1024 * 1024,
-    # That never happens, as waitress reads so few bytes of requests at a time, and
-    # answers these before it reads on: their answers are much shorter than 64 MiB.
     recv_bytes=1024,
 )
 
@@ -3126,8 +3068,8 @@ def get_health():
 def main():
     """Serve until the program is asked to stop."""
     logging.basicConfig(stream=sys.stdout, format='%(message)s', level=logging.INFO)
-    # Waitress's own lines have paths as they were sent. With a line break in a path, a
-    # client could forge lines.
+    # Silence waitress: its lines have paths as they were sent, so a client could forge
+    # lines with a line break.
     logging.getLogger('waitress').setLevel(logging.CRITICAL)
     wsgi_app = app
     for wrap in middleware:
@@ -3139,8 +3081,8 @@ def main():
         if hasattr(signal, name):  # Windows has no SIGHUP
             signal.signal(getattr(signal, name), stop)
     print_start(server.effective_port)
-    # In a thread of its own: a signal interrupts this one only, and the server can send
-    # the last answers.
+    # In a second thread: a signal stops only the main one, which then waits until the
+    # server has sent its answers.
     serving = threading.Thread(target=server.run, daemon=True)
     serving.start()
     while serving.is_alive() and not stopping.is_set():
@@ -3175,32 +3117,27 @@ def listen():
 
 def print_start(port):
     """Print where the service is, and the lines that the rooms have for the start."""
-    host = HOST
-    if HOST == '0.0.0.0':
-        host = '127.0.0.1'
-    elif ':' in HOST:
-        host = '[::1]' if HOST == '::' else f'[{HOST}]'
+    # Two addresses mean all that this machine has.
+    host = {'0.0.0.0': '127.0.0.1', '::': '::1'}.get(HOST, HOST)
+    if ':' in host:
+        host = f'[{host}]'
     for line in start_lines:
         log.info(line.replace('{url}', f'http://{host}:{port}'))
 
 
 def finish(server):
     """Take no more connections; wait up to 5 seconds until all answers are sent."""
-    # Not server.close(), which would cut off those that are being sent. Waitress has no
-    # method for this, so this reads what it has of each connection.
+    # Not server.close(), which would cut off those that are being sent. Waitress does
+    # not tell when all are sent, so look at its channels, which are its connections.
     server.accepting = False
     deadline = time.monotonic() + 5
     while time.monotonic() < deadline:
         # As a list at once, because the server's thread changes the dict.
         channels = list(server.active_channels.values())
-        if not any(is_busy(channel) for channel in channels):
+        # They have requests to answer, or bytes of answers to send.
+        if not any(one.requests or one.total_outbufs_len for one in channels):
             return
         time.sleep(0.05)
-
-
-def is_busy(channel):
-    """Tell whether a connection has requests to answer, or bytes to send."""
-    return bool(channel.requests or channel.total_outbufs_len)
 
 
 if __name__ == '__main__':

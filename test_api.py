@@ -19,7 +19,6 @@ TEST_DATABASE_URL in the environment names a database to run them over. All of i
 tables are deleted!
 """
 import base64
-import collections
 import contextlib
 import hashlib
 import hmac
@@ -5572,7 +5571,7 @@ class Server(Case):
             self.assertLess(time.monotonic() - start, 5)
 
     @needs_signals
-    @needs('allow_files', 'get_swagger')
+    @needs('raise_file_limit', 'get_swagger')
     def test_many_clients_leave_files_for_those_who_came_before(self):
         with service(before='ulimit -n 90') as process, contextlib.ExitStack() as stack:
             address = urlsplit(process.url)
@@ -5599,14 +5598,18 @@ class Server(Case):
         late.storage = object.__new__(api.Table)
         api.refuse_late_collections(None)
 
-    @needs('Slots')
+    @needs('slow_work')
     def test_slot_is_free_again_if_no_thread_can_start(self):
-        slots = api.Slots(1, 'things', retry_after=1)
+        slots = threading.BoundedSemaphore(1)
         with mock.patch.object(api, 'change_threads', side_effect=RuntimeError):
             for _ in range(2):
-                with self.assertRaises(RuntimeError), slots:
+                with self.assertRaises(RuntimeError), api.slow_work(slots, 'things'):
                     pass
-        with slots:
+        with (
+            api.slow_work(slots, 'things'),
+            self.assertRaises(api.ApiError),
+            api.slow_work(slots, 'things'),
+        ):
             pass
 
     @needs_signals
@@ -5643,23 +5646,13 @@ class Server(Case):
             self.stop(process)
             self.assertIn('GET /health', process.stdout.read())
 
-    @needs('end_log')
-    def test_stop_waits_for_the_lines_that_are_being_written(self):
-        written = []
-        has_begun = threading.Event()
-
-        def slow_print(text, flush):
-            has_begun.set()
-            time.sleep(0.5)
-            written.append(text)
-
-        self.patch(stopping=threading.Event(), log_lines=collections.deque(['line']))
-        with mock.patch.object(api, 'print', slow_print, create=True):
-            writer = threading.Thread(target=api.write_lines)
-            writer.start()
-            has_begun.wait(10)
-            api.end_log(writer)
-        self.assertEqual(written, ['line'])
+    @needs('log_requests')
+    def test_stop_writes_the_lines_of_the_last_moment(self):
+        finish = '    finish(server)\n'
+        last = "    log_lines.append('last')\n"
+        with changed_service(finish, finish + last) as process:
+            self.stop(process)
+            self.assertIn('last', process.stdout.read())
 
     @needs_signals
     def test_stop_sends_a_long_answer_to_its_end(self):

@@ -21,7 +21,7 @@ APP = (
     r'(.*?)(\n\n\n# Up to here: .*?)^```'
 )
 # What is copied; with it comes what these need and the app itself does not define.
-WANTED = ['bearer', 'make_token', 'SCRIPT', 'run_script', 'NoPowerShell']
+WANTED = ['bearer', 'make_token', 'SCRIPT', 'run_script']
 ENVIRONMENT = {'SECRET_KEY': 'of the tests, and at least 32 bytes long'}
 SCRIPT = 'echo "output of $*"; echo "secret: $SECRET_KEY." >&2'
 
