@@ -14,6 +14,17 @@
 
 "python api.py" serves on http://127.0.0.1:5000 until Ctrl-C.
 
+It uses Bottle, which looks like a small Flask: @app.get(PATH) makes a route, and a dict
+that it returns is sent as JSON. HTTPResponse(film, 201, Location='/films/3') has a
+body, a status and a header; a route may return it, or raise it as an error. What Flask
+calls @app.before_request is @app.hook('before_request') here.
+
+New here? Look at Films or Courses first: they show what the rooms above them are for.
+To copy Films, run "python .ci/cut.py Films > films.py" in the project's folder: it
+writes a file with this room and what it needs. Or keep this file, and delete those of
+the rooms Hello to Docs that you do not need, with the rooms that are for them alone.
+CORS, SQL with Database, Access log, Proxy and Connections can go as well.
+
 These are the rooms of this file, each behind a line that begins with "# ---":
 
     Settings      what the environment may set                        read first
@@ -31,28 +42,22 @@ These are the rooms of this file, each behind a line that begins with "# ---":
     Users         a directory of users with passwords and SSH keys    copy
     Courses       a collection behind tokens                          copy
     Docs          Swagger UI for swagger.yaml                         copy
-    Queries       what a client asks of a list                        skip at first
+    Queries       for Lists: what a client asks of one                skip at first
     Lists         pages, sorting and searching                        skip at first
-    Limits        too many failed sign-ins                            skip at first
-    Slow work     a thread more for work that waits                   skip at first
+    Limits        for Sign-in: too many failed ones                   skip at first
+    Slow work     for Scripts, Passwords, Database: work that waits   skip at first
     Scripts       for Weekend API: runs PowerShell                    skip at first
     Passwords     for Users: hashes of their passwords                skip at first
     SSH keys      for Users: what a public key must look like         skip at first
     Files         for Docs: sends a file, or 304 for an old one       skip at first
     Browsers      keeps pages of other sites from changing things     skip at first
     CORS          lets pages of other sites in                        skip at first
-    SQL           transactions in SQLite or PostgreSQL, and errors    skip at first
+    SQL           for Database: transactions and errors               skip at first
     Database      keeps the collections there, in place of dicts      skip at first
     Access log    a line for each request                             skip at first
     Proxy         a server in front of this one                       skip at first
     Connections   clients that are slow, silent or many               skip at first
     Server        health, the start and the stop                      skip at first
-
-New here? Look at Films or Courses first: they show what the rooms above them are for.
-To copy one of them, run "python .ci/cut.py Films > films.py" in the project's folder:
-it writes a file with this room and what it needs. Or keep this file, and delete those
-of the rooms Hello to Docs that you do not need, with the rooms that are for them alone.
-CORS, SQL with Database, Access log, Proxy and Connections can go as well.
 
 Put a room of your own above the room SQL. A collection below it would have no table in
 the database.
@@ -185,8 +190,9 @@ health_checks = []
 # Lines to print at the start; {url} becomes the address of the service.
 start_lines = ['Listening on {url} (Ctrl-C ends it)']
 
-# Options of waitress, the server. One thread answers requests: Python runs only one at
-# a time, and to switch between several takes time. For work that waits, see Slow work.
+# Options of waitress, the server. One thread answers requests: Python runs only one
+# thread at a time, and to switch between several takes time. For work that waits, the
+# room Slow work adds one.
 server_options = {'threads': 1}
 
 # Functions that get waitress's server before it serves.
@@ -207,8 +213,7 @@ JSON = 'application/json'
 class ApiError(HTTPResponse):
     """An error to raise: its status code, and JSON with a message and more fields.
 
-    In Bottle you may raise an answer, an HTTPResponse, as well as return it. A room
-    whose errors look different overrides fields().
+    A room whose errors look different overrides fields().
     """
 
     def __init__(self, code, message, headers=None, **more):
@@ -251,7 +256,7 @@ def answer_wrong_method(error):
 @app.error(500)
 def answer_crash(error):
     """Return the body of a 500; its traceback is in the console."""
-    # Bottle has dropped the headers that the hooks for after_request had set.
+    # Only after a crash, Bottle drops the headers that after_request hooks have set.
     app.trigger_hook('after_request')
     return app.default_error_handler(error)
 
@@ -268,8 +273,9 @@ def from_wsgi(text):
 @app.hook('before_request')
 def refuse_bad_path():
     """Raise 400 for a path that is not UTF-8."""
-    # Bottle drops wrong bytes, so /films/%FF1 would be film 1. raw_path is as sent.
-    # request[NAME] is from the WSGI environ, in which the server describes the request.
+    # Bottle leaves out bytes that are not UTF-8, and would find film 1 under
+    # /films/%FF1. They are still in raw_path. request[NAME] is from the WSGI environ,
+    # in which the server describes the request.
     try:
         from_wsgi(request['bottle.raw_path'])
     except UnicodeDecodeError:
@@ -331,10 +337,10 @@ def parse_json(text):
         value = json.loads(text)  # RecursionError if it is nested too deeply for Python
         if is_deeper(value, MAX_DEPTH):
             raise ValueError(f'nested deeper than {MAX_DEPTH}')
-        # Python reads more than it can send back as JSON. These two lines find that:
-        # the first raises ValueError for NaN and 1e999, the second UnicodeEncodeError,
-        # which is a ValueError too, for "\ud800", half of a character.
+        # Python reads more than it can send back as JSON. So try that:
+        # dumps() raises ValueError for NaN and 1e999.
         again = json.dumps(value, ensure_ascii=False, allow_nan=False)
+        # encode() raises a ValueError for "\ud800", which is half of a character.
         again.encode()
     except (ValueError, RecursionError) as problem:
         raise ApiError(400, f'The body is not valid JSON: {problem}') from None
@@ -660,8 +666,8 @@ if len(SECRET_KEY.encode()) < 32:
     )
 
 # A token holds the password_version of its account. A new password has another version,
-# so older tokens end. The demo account's is a hash of its password, from which nobody
-# can guess that without SECRET_KEY.
+# so older tokens end. For the demo account it is made of its password and SECRET_KEY:
+# each process makes the same one, and it does not give the password away.
 demo_version = hmac.new(SECRET_KEY.encode(), API_PASSWORD.encode(), 'sha256')
 # An account. The names are those of LDAP and of the users' tutorial: cn is the name to
 # sign in with, memberOfs are the groups.
@@ -696,18 +702,19 @@ on_start.append(warn_of_demo_password)
 class AuthPlugin:
     """Bottle plugin: auth=FUNCTION in a route says who may call it.
 
-    The function returns the caller's name, which the route and the log then find in
-    request['REMOTE_USER'], or raises an error. Write @app.get('/courses', auth=bearer).
+    It is like a decorator that Bottle puts around each route. For
+    @app.get('/courses', auth=bearer) it calls bearer() before list_courses(). bearer()
+    returns the caller's name, which the route and the log then find in
+    request['REMOTE_USER'], or raises 401.
     """
 
     name = 'auth'
     api = 2  # the version of Bottle's interface for plugins
 
     def apply(self, callback, route):
-        """Return the function that is to be called for a route; callback is its own.
+        """Return the function to call for a route, whose own function is callback.
 
-        Bottle calls this once for each route, and from then on guarded() for each
-        request.
+        Bottle calls this once for each route, and guarded() for each request.
         """
         refuse_unknown_options(route)
         if 'auth' not in route.config:
@@ -716,8 +723,6 @@ class AuthPlugin:
 
         @wraps(callback)  # keeps the name and the docstring of the function
         def guarded(*args, **kwargs):
-            # With auth=bearer this is bearer(). If it raises 401, the route's function
-            # is not called.
             request['REMOTE_USER'] = find_caller()
             return callback(*args, **kwargs)
 
@@ -794,7 +799,7 @@ def is_right_password(account, password):
         # compare_digest() takes the same time whatever the password, so nobody can
         # find it letter by letter. It wants bytes, as a text may have letters like é.
         return secrets.compare_digest(password.encode(), API_PASSWORD.encode())
-    # Also for {}, if there is no account: a quick answer would tell that.
+    # Also for {}: an answer that comes at once would tell that there is no account.
     return any(is_right(account, password) for is_right in password_checks)
 
 
@@ -856,11 +861,12 @@ def read_token(token):
         return None
     name = claims['sub']
     account = find_account(name)
-    if 'password_version' not in claims:
+    version = claims.get('password_version')
+    if version is None:
         # Another program that has our SECRET_KEY made it. It is good for the demo
         # account alone.
         return name if account is DEMO else None
-    if claims['password_version'] != account.get('password_version'):
+    if version != account.get('password_version'):
         # The password has changed, or the account is gone or locked ({}).
         return None
     return name
@@ -1003,8 +1009,9 @@ MONTHS = (
     'January|February|March|April|May|June|'
     'July|August|September|October|November|December'
 )
-# As in the tutorial, a client sends "name" and gets "Name". FILM has the fields that
-# are sent, and FILM_QUERY those that are stored, which /films?Name=Dune can ask for.
+# The tutorial's clients send "name" and get "Name"; a room of your own needs only one
+# of them. FILM has the fields that are sent, and FILM_QUERY those that are stored, for
+# queries such as /films?Name=Dune.
 FILM = {
     'name': text_of(1, 200),
     'year': whole_number(1870, 2100),
@@ -1730,17 +1737,20 @@ def read_query(rules):
     sort = []
     text = ''
     wanted = {}
+    for_links = {}
     if 'limit' in sent:
-        limit = int(read_parameter('limit', sent.pop('limit'), LIMIT))
+        limit = int(read_parameter('limit', sent['limit'], LIMIT))
     if 'offset' in sent:
-        offset = int(read_parameter('offset', sent.pop('offset'), OFFSET))
-    for_links = dict(sent)
+        offset = int(read_parameter('offset', sent['offset'], OFFSET))
     if 'sort' in sent:
-        sort = read_sort(sent.pop('sort'), rules)
+        sort = read_sort(sent['sort'], rules)
     if 'q' in sent:
-        text = read_parameter('q', sent.pop('q'), text_of(1, 200))
+        text = read_parameter('q', sent['q'], text_of(1, 200))
     for name, value in sent.items():
-        wanted[name] = read_parameter(name, value, rules[name])
+        if name in rules:
+            wanted[name] = read_parameter(name, value, rules[name])
+        if name not in ('limit', 'offset'):
+            for_links[name] = value
     return Query(limit, offset, sort, text, wanted, for_links)
 
 
@@ -1816,8 +1826,8 @@ def list_page(collection, rules, show=None):
         page = shown_pairs(collection.page(query.offset, stop), show)
         total = len(collection)
         if 0 < len(page) < query.limit:
-            # This is the last page, so the list ends with it. len() may know of an item
-            # that another thread has added since.
+            # The list ends with this page. len() may count items that another thread
+            # has added since page(), which no page would show.
             total = query.offset + len(page)
     response.set_header('X-Total-Count', str(total))
     response.set_header('Link', make_links(query, total))
@@ -1881,9 +1891,9 @@ def sort_by_field(pairs, field, is_downwards):
     def place(pair):
         _, item = pair
         value = item.get(field)
-        # False is less than True, so this puts the missing values before all others,
-        # and none of them is compared with a value.
-        return value is not None, value
+        # Tuples are compared from the left, and False is less than True. So missing
+        # values come first, and are only compared with each other.
+        return (value is not None, value)
 
     return sorted(pairs, key=place, reverse=is_downwards)
 
@@ -2188,8 +2198,8 @@ def kill_group(process):
 
 SCRYPT = {'n': 2**13, 'r': 8, 'p': 10}  # 8 MiB; the least that OWASP advises
 
-# Two passwords are hashed at a time, in threads that keep the 8 MiB for the next. The
-# others wait in a queue: the 100th for ten seconds. The next one gets 503.
+# At most two passwords are hashed at a time, as each takes 8 MiB. The others wait, for
+# ten seconds at most, as at most 100 may be here; the next request gets 503.
 hash_threads = ThreadPoolExecutor(2, 'hash')
 hash_slots = threading.BoundedSemaphore(100)
 
@@ -2368,6 +2378,7 @@ def only_this_machine():
 
 def guard_host(server):
     """Have each Host checked from now on, if no other machine can reach the service."""
+    # This is not called under gunicorn, where HOST says nothing about who can.
     if only_this_machine():
         app.add_hook('before_request', refuse_foreign_host)
 
@@ -2517,12 +2528,13 @@ def make_engine(url):
         url = sql.make_url(url)
     except (sql.exc.ArgumentError, ValueError):
         sys.exit(WRONG_URL)
+    if '@' in (url.host or ''):
+        # It is a part of the password, in which an @ must be %40.
+        sys.exit(WRONG_URL)
     if url.drivername == 'sqlite' and is_file(url):
         options = {'timeout': WRITE_PATIENCE}
         return sql.create_engine(url, connect_args=options, **ENGINE_OPTIONS)
-    # If the password has an @, a part of it is in the host, and would be printed.
-    is_host_clean = '@' not in (url.host or '')
-    if url.drivername in ('postgresql', 'postgresql+psycopg') and is_host_clean:
+    if url.drivername in ('postgresql', 'postgresql+psycopg'):
         return sql.create_engine(
             url.set(drivername='postgresql+psycopg'),
             connect_args=POSTGRESQL_OPTIONS,
@@ -2564,19 +2576,22 @@ def transaction(patience):
 
 
 @contextmanager
-def reading():
+def read_transaction():
     """Give a connection to read with; raise 503."""
     with database_errors(), transaction(READ_PATIENCE) as connection:
         yield connection
 
 
 @contextmanager
-def writing():
-    """Give a connection to write with; in SQLite, nobody else can write meanwhile."""
+def write_transaction():
+    """Give a connection to write with; in SQLite, nobody else can write meanwhile.
+
+    Errors come out as they are: database_errors() can make 503 of them.
+    """
     with transaction(WRITE_PATIENCE) as connection:
         if IS_SQLITE:
-            # By itself, sqlite3 would begin with our first change, and another process
-            # could write between our reading and our writing.
+            # transaction() leaves the BEGIN to sqlite3, which would send it before our
+            # first change: another process could write between our reading and that.
             connection.exec_driver_sql('BEGIN IMMEDIATE')
         yield connection
 
@@ -2626,7 +2641,7 @@ def first_line(problem):
 
 def ping_database():
     """Raise 503 if the database can't be reached."""
-    with reading() as connection:
+    with read_transaction() as connection:
         connection.exec_driver_sql('SELECT 1')
 
 
@@ -2650,7 +2665,7 @@ def ping_database():
 # The threads of this process wait for each other before BEGIN, so that those who wait
 # use no connections.
 
-TURN_PATIENCE = 1.8  # seconds; with WRITE_PATIENCE, a change waits for less than 3
+TURN_PATIENCE = 1.8  # seconds to wait for other threads, before WRITE_PATIENCE begins
 
 
 sqlite_lock = threading.Lock()  # for all tables, as SQLite lets one write at a time
@@ -2672,12 +2687,12 @@ class Table:
     def __getitem__(self, key):
         if IS_SQLITE:
             return self.read_sqlite(key)
-        with reading() as connection:
+        with read_transaction() as connection:
             return self.read(connection, key)
 
     def __len__(self):
         statement = 'SELECT size FROM locks WHERE name = :name'
-        with reading() as connection:
+        with read_transaction() as connection:
             return run_sql(connection, statement, name=self.name).scalar_one()
 
     def page(self, start, stop):
@@ -2687,7 +2702,7 @@ class Table:
             'LIMIT :length OFFSET :start'
         )
         length = 2**62 if stop is None else stop - start  # more rows than there can be
-        with reading() as connection:
+        with read_transaction() as connection:
             rows = run_sql(connection, statement, length=length, start=start).all()
         return [(unquote(key), json.loads(item)) for key, item in rows]
 
@@ -2695,13 +2710,15 @@ class Table:
     def writing(self):
         """Give the Rows, which nobody else can change meanwhile; raise 503."""
         with slow_work(self.slots, f'changes of {self.name}'):
+            # One thread of this process at a time.
             if not self.lock.acquire(timeout=TURN_PATIENCE):
                 message = f'Changing {self.name} takes long: please try later'
                 raise ApiError(503, message, {'Retry-After': '1'})
             try:
-                with database_errors(), writing() as connection:
+                with database_errors(), write_transaction() as connection:
+                    # One process at a time: Rows() waits for the others.
                     rows = Rows(self, connection)
-                    yield rows
+                    yield rows  # here Collection reads and changes them
                     rows.store_counts()
             finally:
                 self.lock.release()
@@ -2801,7 +2818,7 @@ def open_database():
             with engine.connect() as connection:
                 # From now on those who read do not wait for those who write.
                 connection.exec_driver_sql('PRAGMA journal_mode = WAL')
-        with writing() as connection:
+        with write_transaction() as connection:
             make_locks(connection)
             for collection in all_collections:
                 table = Table(collection.name)
@@ -2859,7 +2876,7 @@ def fill_table(connection, table, items):
     added = run_sql(connection, insert, name=table.name, last=len(items))
     is_new_row = added.rowcount == 1
     rows = Rows(table, connection)
-    # Somebody may have changed the table by hand, so count.
+    # Somebody may have changed the tables by hand, so count.
     rows.size = rows.run(f'SELECT count(*) FROM "{table.name}"').scalar_one()
     if is_new_row and rows.size == 0:
         rows.update(items)
@@ -2895,7 +2912,7 @@ def log_requests(wsgi_app):
         method = quote(environ['REQUEST_METHOD'])
         path = quote(environ['PATH_INFO'], encoding='latin-1')
         body = wsgi_app(environ, start_response)
-        # Bottle keeps a response for each thread, so this one is that to this request.
+        # Bottle's response is now the answer that this thread has just made.
         length = response.get_header('Content-Length', '-')
         address = quote(environ['REMOTE_ADDR'], safe=':%') or '-'
         user = quote(environ.get('REMOTE_USER', '-'))
@@ -3046,12 +3063,12 @@ server_options.update(
     max_request_body_size=1024 * 1024,  # above MAX_BODY, for which we answer in JSON
     inbuf_overflow=16 * 1024,  # bytes of a body that are kept in memory
     send_bytes=65536,  # so that head and body of an answer are sent together
-    # A client may send many requests and never read the answers. If more than so many
-    # bytes of these wait for it, the only thread waits too, and answers nobody. It does
-    # not come to that: waitress reads recv_bytes of requests, and no more until the
-    # client has taken the answers to these.
-    outbuf_high_watermark=64 * 1024 * 1024,
+    # A client may send requests and never read the answers. Waitress reads recv_bytes
+    # of requests, and no more before the client has taken the answers. These are some
+    # 20 requests, for some 30 MiB (Swagger UI's largest file, 20 times). Only if
+    # outbuf_high_watermark were less, the one thread would wait for this client.
     recv_bytes=1024,
+    outbuf_high_watermark=64 * 1024 * 1024,
 )
 
 # --- Server ---------------------------------------------------------------------------
@@ -3081,8 +3098,8 @@ def main():
         if hasattr(signal, name):  # Windows has no SIGHUP
             signal.signal(getattr(signal, name), stop)
     print_start(server.effective_port)
-    # In a second thread: a signal stops only the main one, which then waits until the
-    # server has sent its answers.
+    # Python handles signals in the main thread. So the server runs in another one, and
+    # this one waits for a signal, and then until the server has sent its answers.
     serving = threading.Thread(target=server.run, daemon=True)
     serving.start()
     while serving.is_alive() and not stopping.is_set():
