@@ -59,11 +59,11 @@ These are the rooms of this file, each behind a line that begins with "# ---":
     Connections   clients that are slow, silent or many               skip at first
     Server        health, the start and the stop                      skip at first
 
-Put a room of your own above the room SQL. A collection below it would have no table in
-the database.
+Put a room of your own above the room SQL: with DATABASE_URL, a collection below it
+would have no table.
 
 "Raise 404" in a docstring means: raise an ApiError, which the client gets as an answer
-with this status. "The tutorial" is the one that a room answers; README.md names all.
+with this status. "The tutorial" is the one that the room answers.
 
 The environment may set:
 
@@ -179,31 +179,28 @@ SCRIPT_TIMEOUT = number_setting('SCRIPT_TIMEOUT', 30, 0.1, 86_400, float)
 # --- Start-up -------------------------------------------------------------------------
 
 # Other rooms add to these, and the last room, Server, uses them. So Server stays as it
-# is when you add or delete a room.
+# is when you add or delete a room. gunicorn and other servers do not call main(): of
+# all this, they use health_checks alone.
 
-# Functions that raise 503 if something that the service needs can't be reached, such as
-# the database.
+# Functions that raise 503 if something that the service needs can't be reached.
 health_checks = []
-
-# The rest is for main() alone, which gunicorn and other servers do not call.
 
 # Lines to print at the start; {url} becomes the address of the service.
 start_lines = ['Listening on {url} (Ctrl-C ends it)']
 
 # Options of waitress, the server. One thread answers requests: Python runs only one
-# thread at a time, and to switch between several takes time. For work that waits, the
-# room Slow work adds one.
+# thread at a time, and to switch between several takes time. Work that waits adds one.
 server_options = {'threads': 1}
 
 # Functions that get waitress's server before it serves.
 on_start = []
 
-# Functions that get the application and return it wrapped in another (WSGI middleware,
-# PEP 3333), as the room Access log does to time each request.
+# Functions that get the application and return it wrapped in another, which can time
+# each request, for example (WSGI middleware, PEP 3333).
 middleware = []
 
-stopping = threading.Event()  # set once the program is to end
 log = logging.getLogger('api')
+stopping = threading.Event()  # set once the program is to end
 
 # --- Errors ---------------------------------------------------------------------------
 
@@ -304,8 +301,9 @@ MAX_DEPTH = 100  # how deep lists and objects may be nested
 
 def get_header(name, default=''):
     """Return a header of the request, decoded as latin-1; default if there is none."""
-    # Not request.get_header(), which raises an error if it is not UTF-8.
-    return request.headers.raw(name, default)
+    # Not Bottle's get_header(), which raises an error if it is not UTF-8. In the WSGI
+    # environ, the header User-Agent is HTTP_USER_AGENT.
+    return request.environ.get('HTTP_' + name.upper().replace('-', '_'), default)
 
 
 def sent_type():
@@ -632,7 +630,7 @@ class Memory(UserDict):
 
     def __init__(self, items):
         super().__init__(items)
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()  # who holds it may call page() meanwhile
         self.last_number = len(items)  # the first items have the numbers from 1
 
     @contextmanager
@@ -680,10 +678,10 @@ SIGN_IN = {'username': text_of(1, 1000), 'password': text_of(1, 1000)}
 # OAuth clients send these as well; they are not looked at.
 OAUTH_FIELDS = ['grant_type', 'scope', 'client_id', 'client_secret']
 
-# Dicts of accounts by name. The room Users adds its users.
+# Dicts of accounts by name, to which other rooms may add.
 account_tables = [{API_USERNAME: DEMO}]
-# Functions that tell whether a password is that of an account. The room Passwords adds
-# has_password(account, password).
+# Functions of an account, other than DEMO, and a password, which tell whether it is the
+# right one. Other rooms may add theirs.
 password_checks = []
 
 
@@ -855,7 +853,7 @@ def read_token(token):
     """Return the name of the user whose token this is, or None if it is not valid."""
     try:
         claims = check_signature(token)
-    except jwt.InvalidTokenError:
+    except (jwt.InvalidTokenError, RecursionError):  # the latter if nested too deeply
         return None
     if int(claims['exp']) <= time.time():  # it has expired since it came to the cache
         return None
@@ -1046,8 +1044,7 @@ def read_film():
 @app.get('/films')
 def list_films():
     """Return the films by their ids."""
-    # list_page(), of the room Lists, reads the query, such as ?sort=-Year&limit=10. It
-    # returns pairs of id and film.
+    # list_page(), of the room Lists, reads the query and returns pairs of id and film.
     return dict(list_page(films, FILM_QUERY))
 
 
@@ -1710,6 +1707,7 @@ def get_swagger():
 # Numbers in a query: 12, and 1.5 or 1e3. Very long ones would be slow to read.
 WHOLE_NUMBER = r'-?(0|[1-9][0-9]{0,19})'
 DECIMAL_NUMBER = r'-?[0-9]{1,20}(\.[0-9]{1,20})?([eE][+-]?[0-9]{1,3})?'
+PARAMETERS = ['limit', 'offset', 'sort', 'q']  # beside the names of fields
 LIMIT = matching('[1-9][0-9]{0,2}|1000', 'a whole number from 1 to 1000')
 OFFSET = matching('0|[1-9][0-9]{0,8}', 'a whole number from 0 to 999999999')
 
@@ -1731,7 +1729,7 @@ class Query(NamedTuple):
 
 def read_query(rules):
     """Return the Query that was sent; raise 400 that names what is wrong."""
-    sent = split_query(['limit', 'offset', 'sort', 'q', *rules])
+    sent = split_query([*PARAMETERS, *rules])
     limit = 100
     offset = 0
     sort = []
@@ -1747,7 +1745,7 @@ def read_query(rules):
     if 'q' in sent:
         text = read_parameter('q', sent['q'], text_of(1, 200))
     for name, value in sent.items():
-        if name in rules:
+        if name not in PARAMETERS:
             wanted[name] = read_parameter(name, value, rules[name])
         if name not in ('limit', 'offset'):
             for_links[name] = value
@@ -1877,8 +1875,8 @@ def has_text(item, text):
 
 def sort_pairs(pairs, sort):
     """Return the pairs in this order; a missing value is less than any other."""
-    # For sort=Year,Name this sorts by Name first, and then by Year. sorted() leaves
-    # films of the same Year in the order that they have, which is by Name.
+    # For sort=Year,Name this sorts by Name first, and then by Year. That leaves films
+    # of the same Year in the order that they have, which is by Name.
     for name in reversed(sort):
         field = name.removeprefix('-')
         pairs = sort_by_field(pairs, field, is_downwards=name.startswith('-'))
@@ -1887,15 +1885,22 @@ def sort_pairs(pairs, sort):
 
 def sort_by_field(pairs, field, is_downwards):
     """Return the pairs of key and item in the order of one field of the items."""
+    missing = []
+    present = []
+    for key, item in pairs:
+        if item.get(field) is None:
+            missing.append((key, item))
+        else:
+            present.append((key, item))
 
-    def place(pair):
+    def field_of(pair):
         _, item = pair
-        value = item.get(field)
-        # Tuples are compared from the left, and False is less than True. So missing
-        # values come first, and are only compared with each other.
-        return (value is not None, value)
+        return item[field]
 
-    return sorted(pairs, key=place, reverse=is_downwards)
+    present.sort(key=field_of, reverse=is_downwards)
+    if is_downwards:
+        return present + missing
+    return missing + present
 
 
 def make_links(query, total):
@@ -2036,7 +2041,9 @@ def slow_work(slots, what):
         message = f'Too many {what} at once: please try later'
         raise ApiError(503, message, {'Retry-After': '5'})
     try:
-        change_threads(1)  # RuntimeError if the system has no thread left
+        # RuntimeError if the system has no thread left. Then there is no -1: waitress
+        # counts the thread that did not start, and would end another.
+        change_threads(1)
         try:
             yield  # here the work runs
         finally:
@@ -2363,15 +2370,15 @@ def read_etags(header):
 
 SAFE_METHODS = ['GET', 'HEAD', 'OPTIONS']
 # Origins of other sites, such as https://app.example.com, whose pages may call the
-# service. The room CORS fills it.
+# service.
 page_origins = []
 # The names of this machine that the header Host may have.
 OWN_HOSTS = ['localhost', '127.0.0.1', '[::1]', HOST]
 
 
 def only_this_machine():
-    """Tell whether no other machine can reach the service."""
-    if TRUSTED_PROXY:
+    """Tell whether no other machine can reach the service. Call it at the start."""
+    if 'trusted_proxy' in server_options:  # a room below may have set it
         return False
     return re.fullmatch(r'localhost|::1|127\.[0-9.]+', HOST) is not None
 
@@ -2397,8 +2404,8 @@ def refuse_foreign_host():
     if name not in OWN_HOSTS:
         raise ApiError(
             403,
-            'Host must be localhost, 127.0.0.1 or [::1]. To be reached by another '
-            'name, set HOST (other machines) or TRUSTED_PROXY (a proxy in front)',
+            'Host must be localhost or another name of this machine. To be reached by '
+            'others, set HOST (other machines) or TRUSTED_PROXY (a proxy in front)',
         )
 
 
@@ -2498,10 +2505,10 @@ if DATABASE_URL:
     except ImportError as problem:
         sys.exit(f'{problem}: please run: pip install sqlalchemy "psycopg[binary]"')
 
-# How many seconds to wait for a lock. Writers wait for each other. Readers meet a lock
-# only during ALTER TABLE and the like; they give up at once (0 would mean no limit).
-WRITE_PATIENCE = 1
-READ_PATIENCE = 0.002
+# How many milliseconds to wait for a lock. Writers wait for each other. Readers meet a
+# lock only during ALTER TABLE and the like; they give up soon (0 would mean no limit).
+WRITE_PATIENCE = 1000
+READ_PATIENCE = 2
 SQLITE_ERROR = 1  # SQLite's code for wrong SQL
 
 POSTGRESQL_OPTIONS = {
@@ -2532,7 +2539,7 @@ def make_engine(url):
         # It is a part of the password, in which an @ must be %40.
         sys.exit(WRONG_URL)
     if url.drivername == 'sqlite' and is_file(url):
-        options = {'timeout': WRITE_PATIENCE}
+        options = {'timeout': WRITE_PATIENCE / 1000}  # seconds
         return sql.create_engine(url, connect_args=options, **ENGINE_OPTIONS)
     if url.drivername in ('postgresql', 'postgresql+psycopg'):
         return sql.create_engine(
@@ -2560,7 +2567,7 @@ if DATABASE_URL:
 def transaction(patience):
     """Give a connection whose changes are stored at the end, all of them or none.
 
-    If a lock is not free within patience, in seconds, PostgreSQL gives up with an
+    If a lock is not free within patience, in milliseconds, PostgreSQL gives up with an
     error. SQLite waits as long as make_engine() has told it.
     """
     with engine.begin() as connection:
@@ -2569,7 +2576,7 @@ def transaction(patience):
             # another client next. The second timeout is for a process that hangs: then
             # PostgreSQL ends the transaction, and others can go on.
             connection.exec_driver_sql(
-                f"SET LOCAL lock_timeout = '{patience}s'; "
+                f"SET LOCAL lock_timeout = '{patience}ms'; "
                 "SET LOCAL idle_in_transaction_session_timeout = '10s'"
             )
         yield connection
@@ -2607,7 +2614,7 @@ def database_errors():
     try:
         yield  # an error inside "with database_errors():" comes out here
     except (sql.exc.SQLAlchemyError, driver.Error) as problem:
-        # An error of SQLAlchemy mostly has one of the driver in it, as orig.
+        # Most errors of SQLAlchemy have one of the driver in them, as orig.
         error = getattr(problem, 'orig', problem)
         if not is_away(error):
             raise
@@ -2648,7 +2655,7 @@ def ping_database():
 # --- Database -------------------------------------------------------------------------
 
 # The table "locks" has a row for each collection, which a writer locks. What Films
-# does with films.put('3', film) becomes, in PostgreSQL:
+# does with films.put('3', film) becomes, in PostgreSQL and without the time-outs:
 #
 #     BEGIN
 #     SELECT size, last_number FROM locks WHERE name = 'films' FOR UPDATE
@@ -2665,7 +2672,7 @@ def ping_database():
 # The threads of this process wait for each other before BEGIN, so that those who wait
 # use no connections.
 
-TURN_PATIENCE = 1.8  # seconds to wait for other threads, before WRITE_PATIENCE begins
+TURN_PATIENCE = 1.8  # seconds to wait for other threads; WRITE_PATIENCE comes after it
 
 
 sqlite_lock = threading.Lock()  # for all tables, as SQLite lets one write at a time
@@ -2734,8 +2741,7 @@ class Table:
     def read_sqlite(self, key):
         """Return an item; raise KeyError or 503.
 
-        Without SQLAlchemy's layers this is five times as fast. It raises SQLite's own
-        errors, which have no orig.
+        Without SQLAlchemy's layers this is five times as fast.
         """
         statement = f'SELECT item FROM "{self.name}" WHERE key = ?'
         with database_errors(), closing(engine.raw_connection()) as connection:
@@ -2939,9 +2945,10 @@ def write_lines():
 
 
 def write_log():
-    """Write the lines that have come, a few times a second, until main() has ended."""
-    while threading.main_thread().is_alive():
-        time.sleep(0.2)
+    """Write the lines that have come, a few times a second, until the program ends."""
+    main_thread = threading.main_thread()
+    while main_thread.is_alive():
+        main_thread.join(0.2)  # seconds, or until it has ended
         write_lines()
     write_lines()
 
@@ -3008,7 +3015,7 @@ def add_prefix():
 
 
 class Task(WSGITask):
-    """Answers a request as waitress does, but keeps the connection open after a 204.
+    """Answers a request as waitress does, but keeps the connection open without a body.
 
     PUT /courses/CSE115 is answered with 204, which has no body. Waitress would close
     the connection after it, and the client would need a new one for its next request.
@@ -3040,11 +3047,11 @@ on_start.append(set_up_connections)
 
 
 def raise_file_limit():
-    """Ask for 4,096 files, open at a time; return how many there may be."""
+    """Let the process open 4,096 files, or as many as it may; return the number."""
     try:
         import resource
-    except ImportError:  # on Windows, which has no such limit
-        return 4096
+    except ImportError:  # on Windows, where select() can watch 512 connections
+        return 1500
     files, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = 4096 if most == resource.RLIM_INFINITY else min(most, 4096)
     if files != resource.RLIM_INFINITY and files < wanted:
@@ -3056,7 +3063,7 @@ server_options.update(
     # A connection may have three files open: itself, and two temporary files, for a
     # long body and for a long answer.
     connection_limit=raise_file_limit() // 3,
-    asyncore_use_poll=True,  # where there is one, as select() watches only 1,024 files
+    asyncore_use_poll=True,  # not on Windows; select() can watch only 1,024 files
     channel_timeout=30,  # seconds until a silent client is sent away
     cleanup_interval=5,  # seconds from one look for silent clients to the next
     max_request_header_size=32 * 1024,
@@ -3104,8 +3111,10 @@ def main():
     serving.start()
     while serving.is_alive() and not stopping.is_set():
         serving.join(0.2)  # seconds
+    was_asked = stopping.is_set()
+    stopping.set()  # if the server has ended by itself, so must a script
     finish(server)
-    if not stopping.is_set():
+    if not was_asked:
         sys.exit('The server has ended by itself')
 
 

@@ -1310,6 +1310,16 @@ class SignIn(Case):
             with self.subTest(account=account['cn']):
                 self.is_out(bearer(account, password_version=None))
         self.is_out(bearer(api.users['carol'], **version_of(api.DEMO)))
+
+    def test_password_version_that_is_null_is_none(self):
+        for name in ['nobody', 'bob', 'carol']:
+            with self.subTest(name=name):
+                claims = {'sub': name, 'exp': time.time() + 60}
+                claims['password_version'] = None
+                token = jwt.encode(claims, api.SECRET_KEY, 'HS256')
+                self.is_out(token_header(token))
+
+    def test_tokens_of_users_are_taken(self):
         self.app.get('/courses', headers=bearer(api.users['carol']))
 
     # Name and password in the body
@@ -3593,6 +3603,20 @@ class WeekendAPI(Case):
                 self.assertNotIn('30 seconds', body['message'])
                 self.assert_ended([pid.read_text()])
 
+    @needs_signals
+    @needs_powershell
+    def test_server_that_ends_by_itself_kills_a_running_script(self):
+        text = 'Set-Content "$PSScriptRoot/pid" $PID\n'
+        text += 'Set-Content "$PSScriptRoot/begun" 1; Start-Sleep 60'
+        until_it_runs = (
+            'while serving.is_alive() and not stopping.is_set():',
+            "while not SCRIPT.with_name('begun').exists():",
+        )
+        with running_script(text, until_it_runs) as (process, header, folder, pool):
+            pool.submit(fetch, f'{process.url}/run-script', {}, header, 30)
+            self.assertEqual(process.wait(30), 1)
+            self.assert_ended([(folder / 'pid').read_text()])
+
 
 def no_start():
     """Let nothing be started; give what tells whether that was tried."""
@@ -3616,15 +3640,21 @@ def stand_in(script):
 
 
 @contextlib.contextmanager
-def running_script(text, **environment):
+def running_script(text, change=('', ''), **environment):
     """Start a copy of the service with this text as script.ps1.
 
-    Yield its process, the header of an administrator, its folder and some threads.
+    change is a text of api.py, and another one for it. Yield the process, the header of
+    an administrator, the folder and some threads.
     """
     with contextlib.ExitStack() as stack:
         pool = stack.enter_context(ThreadPoolExecutor(4))
         folder = stack.enter_context(tempfile.TemporaryDirectory())
-        shutil.copy(HERE / 'api.py', folder)
+        service_text = (HERE / 'api.py').read_text(encoding='utf-8')
+        if change[0] not in service_text:
+            raise AssertionError(f'api.py has no {change[0]}')
+        if change[0]:
+            service_text = service_text.replace(*change)
+        Path(folder, 'api.py').write_text(service_text, encoding='utf-8')
         Path(folder, 'script.ps1').write_text(text)
         process = stack.enter_context(service(folder, **environment))
         token = fetch(f'{process.url}/token', DEMO_ACCOUNT)[1]['access_token']
