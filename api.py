@@ -178,9 +178,16 @@ SCRIPT_TIMEOUT = number_setting('SCRIPT_TIMEOUT', 30, 0.1, 86_400, float)
 
 # --- Start-up -------------------------------------------------------------------------
 
-# Other rooms add to these, and the last room, Server, uses them. So Server stays as it
-# is when you add or delete a room. gunicorn and other servers do not call main(): of
-# all this, they use health_checks alone.
+# Other rooms add to these, and main(), in the last room, uses them. So it stays the
+# same when you add or delete a room. In short it is:
+#
+#     server = waitress.create_server(app, **server_options)
+#     for prepare in on_start:
+#         prepare(server)
+#     print(start_lines)
+#     server.run()
+#
+# gunicorn and other servers do not call main(): of all this, they use health_checks.
 
 # Functions that raise 503 if something that the service needs can't be reached.
 health_checks = []
@@ -189,7 +196,8 @@ health_checks = []
 start_lines = ['Listening on {url} (Ctrl-C ends it)']
 
 # Options of waitress, the server. One thread answers requests: Python runs only one
-# thread at a time, and to switch between several takes time. Work that waits adds one.
+# thread at a time, and to switch between several takes time. While a request waits, for
+# a script or a lock, there is one thread more.
 server_options = {'threads': 1}
 
 # Functions that get waitress's server before it serves.
@@ -205,6 +213,12 @@ stopping = threading.Event()  # set once the program is to end
 # --- Errors ---------------------------------------------------------------------------
 
 JSON = 'application/json'
+
+
+def json_answer(value):
+    """Return a value as JSON. A route that returns a dict does not need this."""
+    response.content_type = JSON
+    return json.dumps(value)
 
 
 class ApiError(HTTPResponse):
@@ -270,9 +284,9 @@ def from_wsgi(text):
 @app.hook('before_request')
 def refuse_bad_path():
     """Raise 400 for a path that is not UTF-8."""
-    # Bottle leaves out bytes that are not UTF-8, and would find film 1 under
-    # /films/%FF1. They are still in raw_path. request[NAME] is from the WSGI environ,
-    # in which the server describes the request.
+    # Bottle would drop the wrong byte of /films/%FF1, and answer with film 1. raw_path
+    # still has it. request[NAME] is from the WSGI environ, in which the server
+    # describes the request.
     try:
         from_wsgi(request['bottle.raw_path'])
     except UnicodeDecodeError:
@@ -284,12 +298,6 @@ def refuse_bad_path():
 def forbid_sniffing():
     """Let no browser guess that an answer is a page or a script."""
     response.set_header('X-Content-Type-Options', 'nosniff')
-
-
-def json_answer(value):
-    """Return a value as JSON. A route that returns a dict does not need this."""
-    response.content_type = JSON
-    return json.dumps(value)
 
 
 # --- Requests -------------------------------------------------------------------------
@@ -335,10 +343,9 @@ def parse_json(text):
         value = json.loads(text)  # RecursionError if it is nested too deeply for Python
         if is_deeper(value, MAX_DEPTH):
             raise ValueError(f'nested deeper than {MAX_DEPTH}')
-        # Python reads more than it can send back as JSON. So try that:
-        # dumps() raises ValueError for NaN and 1e999.
+        # Refuse what could not be sent back: dumps() raises ValueError for NaN and
+        # 1e999, and encode() for "\ud800", half of a character.
         again = json.dumps(value, ensure_ascii=False, allow_nan=False)
-        # encode() raises a ValueError for "\ud800", which is half of a character.
         again.encode()
     except (ValueError, RecursionError) as problem:
         raise ApiError(400, f'The body is not valid JSON: {problem}') from None
@@ -495,6 +502,43 @@ BOOLEAN = Rule(is_boolean, 'true or false')
 # --- Collections ----------------------------------------------------------------------
 
 
+class Memory(UserDict):
+    """Where a collection keeps its items: a dict, with a lock for those who write.
+
+    The room Database has a Table instead. Both have:
+
+        storage[key]                     an item; KeyError if there is none
+        len(storage)                     the number of items
+        storage.page(start, stop)        pairs of key and item, the oldest first
+        with storage.writing() as items  a dict that nobody else changes meanwhile
+        items.next_number()              a number that was never given before
+    """
+
+    def __init__(self, items):
+        super().__init__(items)
+        self.lock = threading.RLock()  # who holds it may call page() meanwhile
+        self.last_number = len(items)  # the first items have the numbers from 1
+
+    @contextmanager
+    def writing(self):
+        """Lock out other threads that write, and give this dict."""
+        with self.lock:
+            # The lines inside "with memory.writing() as items:" run at yield. Then the
+            # lock is released.
+            yield self
+
+    def next_number(self):
+        """Return the next number."""
+        self.last_number += 1
+        return self.last_number
+
+    def page(self, start, stop):
+        """Return the pairs of key and item from start to stop, the oldest first."""
+        with self.lock:
+            # data is the dict in a UserDict; islice() is [start:stop] for its items.
+            return list(islice(self.data.items(), start, stop))
+
+
 all_collections = []  # all of them, for the room Database
 
 
@@ -616,43 +660,6 @@ def refuse_if_full(items):
         raise ApiError(507, f'There is no room for more than {MAX_ITEMS} items')
 
 
-class Memory(UserDict):
-    """Where a collection keeps its items: a dict, with a lock for those who write.
-
-    The room Database has a Table instead. Both have:
-
-        storage[key]                     an item; KeyError if there is none
-        len(storage)                     the number of items
-        storage.page(start, stop)        pairs of key and item, the oldest first
-        with storage.writing() as items  a dict that nobody else changes meanwhile
-        items.next_number()              a number that was never given before
-    """
-
-    def __init__(self, items):
-        super().__init__(items)
-        self.lock = threading.RLock()  # who holds it may call page() meanwhile
-        self.last_number = len(items)  # the first items have the numbers from 1
-
-    @contextmanager
-    def writing(self):
-        """Lock out other threads that write, and give this dict."""
-        with self.lock:
-            # The lines inside "with memory.writing() as items:" run at yield. Then the
-            # lock is released.
-            yield self
-
-    def next_number(self):
-        """Return the next number."""
-        self.last_number += 1
-        return self.last_number
-
-    def page(self, start, stop):
-        """Return the pairs of key and item from start to stop, the oldest first."""
-        with self.lock:
-            # data is the dict in a UserDict; islice() is [start:stop] for its items.
-            return list(islice(self.data.items(), start, stop))
-
-
 # --- Sign-in --------------------------------------------------------------------------
 
 REALM = 'realm="One-File API"'
@@ -663,9 +670,8 @@ if len(SECRET_KEY.encode()) < 32:
         'python -c "import secrets; print(secrets.token_hex())"'
     )
 
-# A token holds the password_version of its account. A new password has another version,
-# so older tokens end. For the demo account it is made of its password and SECRET_KEY:
-# each process makes the same one, and it does not give the password away.
+# Tokens have it in them, so that they end if API_PASSWORD changes. Anybody can read a
+# token, so it is a hash of the password with a key (HMAC).
 demo_version = hmac.new(SECRET_KEY.encode(), API_PASSWORD.encode(), 'sha256')
 # An account. The names are those of LDAP and of the users' tutorial: cn is the name to
 # sign in with, memberOfs are the groups.
@@ -785,8 +791,8 @@ def sign_in(name, password):
     if not is_right_password(account, password):
         count_failed_sign_in(name)  # room Limits
         return None
-    # To check a password takes time. Without this, a hundred guesses at once would all
-    # get an answer.
+    # To check a password takes time, and other guesses may have used up the limit
+    # meanwhile. Then even a right one is refused.
     refuse_too_many_sign_ins(name)
     return account
 
@@ -832,7 +838,7 @@ def make_token(account):
         'sub': account['cn'],  # whose it is
         'iat': now,  # when it was issued
         'exp': now + TOKEN_SECONDS,  # when it expires
-        'password_version': account['password_version'],
+        'password_version': account['password_version'],  # with a new one, it ends
     }
     return jwt.encode(claims, SECRET_KEY, algorithm='HS256')
 
@@ -996,7 +1002,8 @@ def post_run_script():
 
 # --- Films ----------------------------------------------------------------------------
 
-# Anybody may change films, but no page of another site: the room Browsers sees to that.
+# Anybody may change films, but no page of another site: a hook in the room Browsers
+# refuses those.
 
 START_FILMS = {
     '1': {'Name': 'Avengers: Infinity War', 'Year': 2018, 'Month': 'March'},
@@ -1007,9 +1014,9 @@ MONTHS = (
     'January|February|March|April|May|June|'
     'July|August|September|October|November|December'
 )
-# The tutorial's clients send "name" and get "Name"; a room of your own needs only one
-# of them. FILM has the fields that are sent, and FILM_QUERY those that are stored, for
-# queries such as /films?Name=Dune.
+# One oddity: as in the tutorial, this takes "name" and gives "Name". FILM has the
+# fields that are taken, and FILM_QUERY those that are given, which /films?Name=Dune
+# asks for. If yours are the same, FILM is enough.
 FILM = {
     'name': text_of(1, 200),
     'year': whole_number(1870, 2100),
@@ -1451,8 +1458,8 @@ def list_users():
 def create_user():
     """Add a user; raise 409."""
     given = read_user(read_fields(JSON), required=['cn', 'sn'])
-    # A password may wait ten seconds until it is hashed. This raises 403 if the caller
-    # is no administrator any more.
+    # A password may wait ten seconds until it is hashed. So ask again: this raises 403
+    # if the caller is no administrator any more.
     admin()
     cn = given['cn']
     defaults = {'uid': cn, 'memberOfs': [], 'sshPublicKeys': [], 'accountLocked': False}
@@ -1975,12 +1982,12 @@ def count_new_key():
 def refuse_above(limit, kind, name=None):
     """Raise 429 if the caller's address had so many attempts of a kind in a minute.
 
-    With a name, only the attempts of this name count.
+    With a name, only the attempts of this name count. 0 is no limit.
     """
-    now = time.monotonic()
-    address = request['REMOTE_ADDR']
     if limit == 0:
         return
+    now = time.monotonic()
+    address = request['REMOTE_ADDR']
     times = []
     for attempt in attempts:
         if attempt.kind != kind or attempt.address != address:
@@ -1991,7 +1998,7 @@ def refuse_above(limit, kind, name=None):
             times.append(attempt.time)
     if len(times) < limit:
         return
-    # With a limit of 10, the next one is allowed once the tenth newest is a minute old.
+    # times[-10] is the tenth newest. Once it is a minute old, only nine are left.
     oldest = times[-limit]
     seconds = math.ceil(oldest + 60 - now)
     message = f'Too many {kind}: please try again in {seconds} seconds'
@@ -2041,9 +2048,8 @@ def slow_work(slots, what):
         message = f'Too many {what} at once: please try later'
         raise ApiError(503, message, {'Retry-After': '5'})
     try:
-        # RuntimeError if the system has no thread left. Then there is no -1: waitress
-        # counts the thread that did not start, and would end another.
         change_threads(1)
+        # Not in the next "try": if no thread could be started, none may be taken away.
         try:
             yield  # here the work runs
         finally:
@@ -2193,12 +2199,18 @@ def kill_group(process):
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    # In a container we may be process 1. Then the others have become our children, and
-    # stay in the list of processes, as zombies, until waitpid() has collected them. The
-    # minus sign means: of this group.
+    collect_zombies(process.pid)
+
+
+def collect_zombies(group):
+    """Collect the processes of a group that has been killed, if they are our children.
+
+    In a container we may be process 1. Then they have become our children, and stay in
+    the list of processes, as zombies, until waitpid() has collected them.
+    """
     with suppress(ChildProcessError):  # raised once none is left
         while True:
-            os.waitpid(-process.pid, 0)
+            os.waitpid(-group, 0)  # with a minus sign, the number is a group's
 
 
 # --- Passwords ------------------------------------------------------------------------
@@ -2436,8 +2448,8 @@ def is_foreign_page():
         Sec-Fetch-Site: cross-site ...    another page
         Origin: http://NAME:PORT          our page, if the same is in Host
 
-    Origin decides if there is no Sec-Fetch-Site: over plain HTTP, browsers send that
-    only to 127.0.0.1 and localhost.
+    They send Sec-Fetch-Site over HTTPS, and over HTTP only to 127.0.0.1 and localhost.
+    Without it, Origin decides.
     """
     origin = get_header('Origin')
     if origin in page_origins:
@@ -2506,7 +2518,7 @@ if DATABASE_URL:
         sys.exit(f'{problem}: please run: pip install sqlalchemy "psycopg[binary]"')
 
 # How many milliseconds to wait for a lock. Writers wait for each other. Readers meet a
-# lock only during ALTER TABLE and the like; they give up soon (0 would mean no limit).
+# lock only during ALTER TABLE and the like: 2 are enough, and 0 would mean for ever.
 WRITE_PATIENCE = 1000
 READ_PATIENCE = 2
 SQLITE_ERROR = 1  # SQLite's code for wrong SQL
@@ -2583,22 +2595,12 @@ def transaction(patience):
 
 
 @contextmanager
-def read_transaction():
-    """Give a connection to read with; raise 503."""
-    with database_errors(), transaction(READ_PATIENCE) as connection:
-        yield connection
-
-
-@contextmanager
 def write_transaction():
-    """Give a connection to write with; in SQLite, nobody else can write meanwhile.
-
-    Errors come out as they are: database_errors() can make 503 of them.
-    """
+    """Give a connection to write with; in SQLite, nobody else can write meanwhile."""
     with transaction(WRITE_PATIENCE) as connection:
         if IS_SQLITE:
-            # transaction() leaves the BEGIN to sqlite3, which would send it before our
-            # first change: another process could write between our reading and that.
+            # sqlite3 begins a transaction only before the first INSERT or the like. We
+            # read before that, so begin now.
             connection.exec_driver_sql('BEGIN IMMEDIATE')
         yield connection
 
@@ -2626,17 +2628,16 @@ def database_errors():
 def is_away(error):
     """Tell whether an error means that the database can't be used now.
 
-    It is away, locked, full or damaged, or all connections are in use. Other errors are
-    faults of this file, such as wrong SQL, or a value that a table does not take.
+    Other errors are faults of this file, such as wrong SQL.
     """
     if getattr(error, 'sqlite_errorcode', None) == SQLITE_ERROR:
-        return False  # the one fault that SQLite calls an OperationalError too
-    # The last three are those of PEP 249, which every driver has.
+        return False  # this is wrong SQL, though SQLite calls it an OperationalError
+    # Every driver has the last three (PEP 249).
     away = (
-        sql.exc.TimeoutError,
-        driver.OperationalError,
-        driver.InterfaceError,
-        driver.InternalError,
+        sql.exc.TimeoutError,  # all connections are in use
+        driver.OperationalError,  # it is away, locked or full
+        driver.InterfaceError,  # the connection broke
+        driver.InternalError,  # it is damaged
     )
     return isinstance(error, away)
 
@@ -2648,7 +2649,7 @@ def first_line(problem):
 
 def ping_database():
     """Raise 503 if the database can't be reached."""
-    with read_transaction() as connection:
+    with database_errors(), transaction(READ_PATIENCE) as connection:
         connection.exec_driver_sql('SELECT 1')
 
 
@@ -2694,12 +2695,12 @@ class Table:
     def __getitem__(self, key):
         if IS_SQLITE:
             return self.read_sqlite(key)
-        with read_transaction() as connection:
+        with database_errors(), transaction(READ_PATIENCE) as connection:
             return self.read(connection, key)
 
     def __len__(self):
         statement = 'SELECT size FROM locks WHERE name = :name'
-        with read_transaction() as connection:
+        with database_errors(), transaction(READ_PATIENCE) as connection:
             return run_sql(connection, statement, name=self.name).scalar_one()
 
     def page(self, start, stop):
@@ -2709,7 +2710,7 @@ class Table:
             'LIMIT :length OFFSET :start'
         )
         length = 2**62 if stop is None else stop - start  # more rows than there can be
-        with read_transaction() as connection:
+        with database_errors(), transaction(READ_PATIENCE) as connection:
             rows = run_sql(connection, statement, length=length, start=start).all()
         return [(unquote(key), json.loads(item)) for key, item in rows]
 
@@ -2717,14 +2718,13 @@ class Table:
     def writing(self):
         """Give the Rows, which nobody else can change meanwhile; raise 503."""
         with slow_work(self.slots, f'changes of {self.name}'):
-            # One thread of this process at a time.
+            # Wait for the other threads of this process.
             if not self.lock.acquire(timeout=TURN_PATIENCE):
                 message = f'Changing {self.name} takes long: please try later'
                 raise ApiError(503, message, {'Retry-After': '1'})
             try:
                 with database_errors(), write_transaction() as connection:
-                    # One process at a time: Rows() waits for the others.
-                    rows = Rows(self, connection)
+                    rows = Rows(self, connection)  # this waits for other processes
                     yield rows  # here Collection reads and changes them
                     rows.store_counts()
             finally:
@@ -2875,15 +2875,17 @@ def fill_table(connection, table, items):
     number = 'INTEGER PRIMARY KEY' if IS_SQLITE else 'BIGSERIAL PRIMARY KEY'
     columns = f'number {number}, key TEXT NOT NULL UNIQUE, item TEXT NOT NULL'
     create_table(connection, table.name, columns)
+    # Its row in "locks". The first items have the numbers from 1 to last_number.
     insert = (
         'INSERT INTO locks (name, size, last_number) VALUES (:name, 0, :last) '
         'ON CONFLICT DO NOTHING'
     )
     added = run_sql(connection, insert, name=table.name, last=len(items))
     is_new_row = added.rowcount == 1
+    # The number of items, which is counted, as somebody may have changed the table.
     rows = Rows(table, connection)
-    # Somebody may have changed the tables by hand, so count.
     rows.size = rows.run(f'SELECT count(*) FROM "{table.name}"').scalar_one()
+    # The first items.
     if is_new_row and rows.size == 0:
         rows.update(items)
     rows.store_counts()
@@ -2918,7 +2920,7 @@ def log_requests(wsgi_app):
         method = quote(environ['REQUEST_METHOD'])
         path = quote(environ['PATH_INFO'], encoding='latin-1')
         body = wsgi_app(environ, start_response)
-        # Bottle's response is now the answer that this thread has just made.
+        # Each thread has its own response in Bottle: now it is the answer just made.
         length = response.get_header('Content-Length', '-')
         address = quote(environ['REMOTE_ADDR'], safe=':%') or '-'
         user = quote(environ.get('REMOTE_USER', '-'))
@@ -3051,7 +3053,7 @@ def raise_file_limit():
     try:
         import resource
     except ImportError:  # on Windows, where select() can watch 512 connections
-        return 1500
+        return 3 * 500
     files, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = 4096 if most == resource.RLIM_INFINITY else min(most, 4096)
     if files != resource.RLIM_INFINITY and files < wanted:
@@ -3070,12 +3072,12 @@ server_options.update(
     max_request_body_size=1024 * 1024,  # above MAX_BODY, for which we answer in JSON
     inbuf_overflow=16 * 1024,  # bytes of a body that are kept in memory
     send_bytes=65536,  # so that head and body of an answer are sent together
-    # A client may send requests and never read the answers. Waitress reads recv_bytes
-    # of requests, and no more before the client has taken the answers. These are some
-    # 20 requests, for some 30 MiB (Swagger UI's largest file, 20 times). Only if
-    # outbuf_high_watermark were less, the one thread would wait for this client.
-    recv_bytes=1024,
+    # A client that sends requests and never reads the answers must not hold up the one
+    # thread. It does if more bytes of answers than this gather for it:
     outbuf_high_watermark=64 * 1024 * 1024,
+    # So waitress reads only so many bytes of requests before it sends the answers to
+    # them. These are some 20 requests, whose answers are less than that.
+    recv_bytes=1024,
 )
 
 # --- Server ---------------------------------------------------------------------------
@@ -3143,7 +3145,7 @@ def listen():
 
 def print_start(port):
     """Print where the service is, and the lines that the rooms have for the start."""
-    # Two addresses mean all that this machine has.
+    # 0.0.0.0 and :: mean every address of this machine.
     host = {'0.0.0.0': '127.0.0.1', '::': '::1'}.get(HOST, HOST)
     if ':' in host:
         host = f'[{host}]'
