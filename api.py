@@ -505,7 +505,7 @@ BOOLEAN = Rule(is_boolean, 'true or false')
 class Memory(UserDict):
     """Where a collection keeps its items: a dict, with a lock for those who write.
 
-    The room Database has a Table instead. Both have:
+    A table in a database can take its place. Both have:
 
         storage[key]                     an item; KeyError if there is none
         len(storage)                     the number of items
@@ -539,7 +539,7 @@ class Memory(UserDict):
             return list(islice(self.data.items(), start, stop))
 
 
-all_collections = []  # all of them, for the room Database
+all_collections = []  # for who keeps them in another place, such as a database
 
 
 class Collection(MutableMapping):
