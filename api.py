@@ -257,8 +257,8 @@ def answer_wrong_method(error):
         methods.append('HEAD')  # which Bottle answers as it does GET
     response.set_header('Allow', ','.join([*methods, 'OPTIONS']))
     if request.method == 'OPTIONS':
-        # No route has OPTIONS, so Bottle sees an error. But it is a question, which
-        # browsers ask before a page of another origin may call (CORS preflight).
+        # A browser asks so before a page of another origin may call (CORS preflight).
+        # No route has OPTIONS, so that question arrives here.
         response.status = 204
         return ''
     return app.default_error_handler(error)
@@ -353,7 +353,7 @@ def parse_json(text):
 
 
 def is_deeper(value, levels):
-    """Tell whether more than so many lists and objects are nested in each other."""
+    """Tell whether lists and objects are nested in each other deeper than so many."""
     if isinstance(value, dict):
         parts = value.values()
     elif isinstance(value, list):
@@ -405,6 +405,7 @@ class Rule(NamedTuple):
 def check(fields, rules, required=(), ignored=(), make_error=ApiError):
     """Return the fields if they keep the rules; raise 400 that names the first bad one.
 
+    rules is a dict of rules by field, such as {'name': text_of(1, 200)}.
     ignored are fields that may be sent, but are dropped.
     make_error is the class of the error, for a room that has its own.
     """
@@ -670,8 +671,8 @@ if len(SECRET_KEY.encode()) < 32:
         'python -c "import secrets; print(secrets.token_hex())"'
     )
 
-# Tokens have it in them, so that they end if API_PASSWORD changes. Anybody can read a
-# token, so it is a hash of the password with a key (HMAC).
+# This changes with API_PASSWORD. Each token holds a copy, so that old ones end with the
+# old password. It is a hash with a key (HMAC), as anybody can read a token.
 demo_version = hmac.new(SECRET_KEY.encode(), API_PASSWORD.encode(), 'sha256')
 # An account. The names are those of LDAP and of the users' tutorial: cn is the name to
 # sign in with, memberOfs are the groups.
@@ -686,8 +687,8 @@ OAUTH_FIELDS = ['grant_type', 'scope', 'client_id', 'client_secret']
 
 # Dicts of accounts by name, to which other rooms may add.
 account_tables = [{API_USERNAME: DEMO}]
-# Functions of an account, other than DEMO, and a password, which tell whether it is the
-# right one. Other rooms may add theirs.
+# Functions that get an account and a password, and return True if it is the right one.
+# Other rooms may add theirs. They are not asked about DEMO.
 password_checks = []
 
 
@@ -803,7 +804,7 @@ def is_right_password(account, password):
         # compare_digest() takes the same time whatever the password, so nobody can
         # find it letter by letter. It wants bytes, as a text may have letters like é.
         return secrets.compare_digest(password.encode(), API_PASSWORD.encode())
-    # Also for {}: an answer that comes at once would tell that there is no account.
+    # Ask also if there is no account ({}): a quicker answer would tell who has one.
     return any(is_right(account, password) for is_right in password_checks)
 
 
@@ -920,7 +921,7 @@ SCRIPT = Path(__file__).with_name('script.ps1')
 # your shell puts that in place of $API_PASSWORD.
 shown_password = API_PASSWORD if API_PASSWORD == DEMO_PASSWORD else '$API_PASSWORD'
 start_lines.append(
-    'A token: curl {url}/token '
+    'A token: curl {url}/token '  # no f: print_start() fills in {url}
     f'--data-urlencode "username={API_USERNAME}" '
     f'--data-urlencode "password={shown_password}"'
 )
@@ -2217,8 +2218,8 @@ def collect_zombies(group):
 
 SCRYPT = {'n': 2**13, 'r': 8, 'p': 10}  # 8 MiB; the least that OWASP advises
 
-# At most two passwords are hashed at a time, as each takes 8 MiB. The others wait, for
-# ten seconds at most, as at most 100 may be here; the next request gets 503.
+# At most two passwords are hashed at a time, as each takes 8 MiB. The others wait. At
+# most 100 are here, so the last one waits 50 times 0.2 seconds; the next gets 503.
 hash_threads = ThreadPoolExecutor(2, 'hash')
 hash_slots = threading.BoundedSemaphore(100)
 
@@ -2599,8 +2600,8 @@ def write_transaction():
     """Give a connection to write with; in SQLite, nobody else can write meanwhile."""
     with transaction(WRITE_PATIENCE) as connection:
         if IS_SQLITE:
-            # sqlite3 begins a transaction only before the first INSERT or the like. We
-            # read before that, so begin now.
+            # Python's sqlite3 sends no BEGIN before the first write, and we read before
+            # that. So send our own.
             connection.exec_driver_sql('BEGIN IMMEDIATE')
         yield connection
 
@@ -2656,14 +2657,14 @@ def ping_database():
 # --- Database -------------------------------------------------------------------------
 
 # The table "locks" has a row for each collection, which a writer locks. What Films
-# does with films.put('3', film) becomes, in PostgreSQL and without the time-outs:
+# does with films.put('dune', film) becomes, in PostgreSQL and without the time-outs:
 #
 #     BEGIN
 #     SELECT size, last_number FROM locks WHERE name = 'films' FOR UPDATE
-#     SELECT item FROM "films" WHERE key = '3'
-#     UPDATE "films" SET item = '{"Name": ...}' WHERE key = '3'
+#     SELECT item FROM "films" WHERE key = 'dune'
+#     UPDATE "films" SET item = '{"Name": ...}' WHERE key = 'dune'
 #     -- The next two only if there was no such row:
-#     INSERT INTO "films" (key, item) VALUES ('3', '{"Name": ...}')
+#     INSERT INTO "films" (key, item) VALUES ('dune', '{"Name": ...}')
 #     UPDATE locks SET size = 3, last_number = 2 WHERE name = 'films'
 #     COMMIT
 #
@@ -2674,7 +2675,6 @@ def ping_database():
 # use no connections.
 
 TURN_PATIENCE = 1.8  # seconds to wait for other threads; WRITE_PATIENCE comes after it
-
 
 sqlite_lock = threading.Lock()  # for all tables, as SQLite lets one write at a time
 
@@ -3072,11 +3072,11 @@ server_options.update(
     max_request_body_size=1024 * 1024,  # above MAX_BODY, for which we answer in JSON
     inbuf_overflow=16 * 1024,  # bytes of a body that are kept in memory
     send_bytes=65536,  # so that head and body of an answer are sent together
-    # A client that sends requests and never reads the answers must not hold up the one
-    # thread. It does if more bytes of answers than this gather for it:
+    # If a client sends requests and never reads the answers, the one thread waits for
+    # it once more than 64 MiB of answers have gathered.
     outbuf_high_watermark=64 * 1024 * 1024,
-    # So waitress reads only so many bytes of requests before it sends the answers to
-    # them. These are some 20 requests, whose answers are less than that.
+    # They never do: waitress reads 1,024 bytes of requests, and no more before it has
+    # sent the answers. These are some 20 requests, and 30 MiB of answers at most.
     recv_bytes=1024,
 )
 
