@@ -44,7 +44,7 @@ These are the rooms of this file, each behind a line that begins with "# ---":
     Docs          Swagger UI for swagger.yaml                         copy
     Queries       for Lists: what a client asks of one                skip at first
     Lists         pages, sorting and searching                        skip at first
-    Limits        for Sign-in: too many failed ones                   skip at first
+    Limits        for Sign-in and Records: too many attempts          skip at first
     Slow work     for Scripts, Passwords, Database: work that waits   skip at first
     Scripts       for Weekend API: runs PowerShell                    skip at first
     Passwords     for Users: hashes of their passwords                skip at first
@@ -154,7 +154,8 @@ def setting(name, default=''):
 def number_setting(name, default, least, most, kind=int):
     """Return a setting that is a number; end the program if it is out of bounds."""
     text = setting(name, str(default))
-    with suppress(ValueError):  # raised if it is no number
+    # kind() raises ValueError for what is no number.
+    with suppress(ValueError):
         value = kind(text)
         if least <= value <= most:
             return value
@@ -517,7 +518,8 @@ class Memory(UserDict):
 
     def __init__(self, items):
         super().__init__(items)
-        self.lock = threading.RLock()  # who holds it may call page() meanwhile
+        # An RLock, because a thread that holds it may take it again: page() does.
+        self.lock = threading.RLock()
         self.last_number = len(items)  # the first items have the numbers from 1
 
     @contextmanager
@@ -540,7 +542,8 @@ class Memory(UserDict):
             return list(islice(self.data.items(), start, stop))
 
 
-all_collections = []  # for who keeps them in another place, such as a database
+# With a database, each of them gets a table.
+all_collections = []
 
 
 class Collection(MutableMapping):
@@ -862,7 +865,8 @@ def read_token(token):
         claims = check_signature(token)
     except (jwt.InvalidTokenError, RecursionError):  # the latter if nested too deeply
         return None
-    if int(claims['exp']) <= time.time():  # it has expired since it came to the cache
+    # It may have expired since it came into the cache.
+    if int(claims['exp']) <= time.time():
         return None
     name = claims['sub']
     account = find_account(name)
@@ -918,10 +922,10 @@ def get_hello_world():
 SCRIPT = Path(__file__).with_name('script.ps1')
 
 # A command for the start. It shows the demo password, but never one that you have set:
-# your shell puts that in place of $API_PASSWORD.
+# your shell puts that in place of $API_PASSWORD. Only print_start() knows the {url}.
 shown_password = API_PASSWORD if API_PASSWORD == DEMO_PASSWORD else '$API_PASSWORD'
 start_lines.append(
-    'A token: curl {url}/token '  # no f: print_start() fills in {url}
+    'A token: curl {url}/token '
     f'--data-urlencode "username={API_USERNAME}" '
     f'--data-urlencode "password={shown_password}"'
 )
@@ -990,7 +994,7 @@ def post_run_script():
     with slow_work(script_slots, 'scripts'):
         result = run_script(SCRIPT, SCRIPT_TIMEOUT)
     written = {'output': result.output, 'error': result.error}
-    if result.exit_code is None:  # it had to be ended
+    if result.exit_code is None:
         if stopping.is_set():
             raise ApiError(503, 'The script was ended, as the service stops', **written)
         message = f'The script was ended after {SCRIPT_TIMEOUT:g} seconds'
@@ -1239,7 +1243,7 @@ def post_key(username):
     """Make an API key for a new name. Only this answer ever shows it."""
     if not KEY_NAME.allows(username):
         raise RecordError(400, f'username must be {KEY_NAME.wording}')
-    count_new_key()  # of the room Limits
+    count_new_key()  # room Limits
     # With the name in front, api_key() finds the owner at once.
     key = f'{username}.{secrets.token_urlsafe(16)}'
     if not api_keys.add(username, hash_key(key)):
@@ -2106,7 +2110,7 @@ def run_in_folder(script, folder, seconds):
         exit_code = wait_for_script(process, seconds)
     finally:
         kill_group(process)  # and with it what the script has left running
-    # Only now, as nothing writes to the pipes any more.
+    # Only now, as what the script has left running does not write any more.
     return ScriptResult(exit_code, output.text(), error.text())
 
 
@@ -2390,8 +2394,9 @@ OWN_HOSTS = ['localhost', '127.0.0.1', '[::1]', HOST]
 
 
 def only_this_machine():
-    """Tell whether no other machine can reach the service. Call it at the start."""
-    if 'trusted_proxy' in server_options:  # a room below may have set it
+    """Tell whether no other machine can reach the service."""
+    # Not to be called before the start, as a room below sets this.
+    if 'trusted_proxy' in server_options:
         return False
     return re.fullmatch(r'localhost|::1|127\.[0-9.]+', HOST) is not None
 
@@ -2674,7 +2679,8 @@ def ping_database():
 # The threads of this process wait for each other before BEGIN, so that those who wait
 # use no connections.
 
-TURN_PATIENCE = 1.8  # seconds to wait for other threads; WRITE_PATIENCE comes after it
+# Seconds to wait for other threads. The wait of WRITE_PATIENCE comes after it.
+TURN_PATIENCE = 1.8
 
 sqlite_lock = threading.Lock()  # for all tables, as SQLite lets one write at a time
 
@@ -2724,8 +2730,9 @@ class Table:
                 raise ApiError(503, message, {'Retry-After': '1'})
             try:
                 with database_errors(), write_transaction() as connection:
-                    rows = Rows(self, connection)  # this waits for other processes
-                    yield rows  # here Collection reads and changes them
+                    # Wait for other processes. At yield, Collection uses the rows.
+                    rows = Rows(self, connection)
+                    yield rows
                     rows.store_counts()
             finally:
                 self.lock.release()
@@ -2763,7 +2770,7 @@ class Rows(MutableMapping):
         self.connection = connection
         statement = 'SELECT size, last_number FROM locks WHERE name = :name'
         if not IS_SQLITE:
-            statement += ' FOR UPDATE'  # this waits until no other process writes
+            statement += ' FOR UPDATE'
         self.stored = self.run(statement, name=table.name).one()
         self.size, self.last_number = self.stored
 
@@ -3075,8 +3082,8 @@ server_options.update(
     # If a client sends requests and never reads the answers, the one thread waits for
     # it once more than 64 MiB of answers have gathered.
     outbuf_high_watermark=64 * 1024 * 1024,
-    # They never do: waitress reads 1,024 bytes of requests, and no more before it has
-    # sent the answers. These are some 20 requests, and 30 MiB of answers at most.
+    # They do not: waitress reads 1,024 bytes of requests, some 20 of them, and no more
+    # before it has sent the answers.
     recv_bytes=1024,
 )
 
@@ -3114,7 +3121,8 @@ def main():
     while serving.is_alive() and not stopping.is_set():
         serving.join(0.2)  # seconds
     was_asked = stopping.is_set()
-    stopping.set()  # if the server has ended by itself, so must a script
+    # If the server has ended by itself, this ends a script that runs.
+    stopping.set()
     finish(server)
     if not was_asked:
         sys.exit('The server has ended by itself')
