@@ -1,11 +1,10 @@
-"""What the scripts of this folder share: servers, one client, and the count of checks.
+"""What the programs of this folder share: servers, a client, and the count of checks.
 
     python .ci/service.py COMMAND...
 
 starts the service, runs the command with URL, TOKEN, KEY, USERNAME and PASSWORD in its
 environment, and ends with its exit code.
 """
-import collections
 import contextlib
 import os
 import re
@@ -15,43 +14,27 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import requests
 
 PROJECT = Path(__file__).resolve().parent.parent
 ACCOUNT = {'username': 'admin', 'password': 'atCh_5K}?g'}
-COLLECTIONS = ['/films', '/api/list', '/users', '/courses']
 
-counted = collections.Counter()
+results = []
 
-
-# --- Checks ---------------------------------------------------------------------------
 
 def check(what, found, expected=True):
-    """Count a check, and print it where found is not what was expected."""
-    if found == expected:
-        counted['passed'] += 1
-    else:
-        counted['failed'] += 1
+    """Count a check, and print it if found is not what was expected."""
+    results.append(found == expected)
+    if found != expected:
         print(f'WRONG {what}: {found!r} instead of {expected!r}', flush=True)
 
 
 def finish(what):
     """Print how many checks passed; end with exit code 1 unless all of them did."""
-    passed = counted['passed']
-    failed = counted['failed']
-    print(f'{what}: {passed} checks passed, {failed} failed')
-    sys.exit(failed > 0 or passed == 0)
+    print(f'{what}: {results.count(True)} checks passed, {results.count(False)} failed')
+    sys.exit(not results or not all(results))
 
-
-def percentile(numbers, percent):
-    """Return the number that so many percent of the numbers do not exceed."""
-    ranked = sorted(numbers)
-    return ranked[min(len(ranked) * percent // 100, len(ranked) - 1)]
-
-
-# --- Servers --------------------------------------------------------------------------
 
 def free_port():
     """Return the number of a port of 127.0.0.1 that is free."""
@@ -60,14 +43,16 @@ def free_port():
 
 
 @contextlib.contextmanager
-def running(words, folder=PROJECT, stderr=None, **environment):
-    """Run a program; yield its process, whose output is in the file log; end it.
-
-    It is a file, as a pipe that nobody reads would fill up and halt the program.
-    """
+def running(words, folder=PROJECT, **environment):
+    """Run a program; yield its process, whose output is in the file log; end it."""
     with tempfile.NamedTemporaryFile(suffix='.log') as log:
-        process = subprocess.Popen(words, cwd=folder, stdout=log, stderr=stderr,
-                                   env={**os.environ, **environment})
+        process = subprocess.Popen(
+            words,
+            cwd=folder,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **environment},
+        )
         process.log = Path(log.name)
         try:
             yield process
@@ -80,42 +65,44 @@ def running(words, folder=PROJECT, stderr=None, **environment):
                 process.wait()
 
 
+def wait_for(what, process, seconds=30):
+    """Wait until a function returns something true, and return it.
+
+    Fails if the process has ended, or if the time is over.
+    """
+    deadline = time.monotonic() + seconds
+    while not (found := what()):
+        log = process.log.read_text()
+        assert process.poll() is None, f'{process.args} ended: {log}'
+        assert time.monotonic() < deadline, f'{process.args} is not ready: {log}'
+        time.sleep(0.05)
+    return found
+
+
 @contextlib.contextmanager
 def service(folder=PROJECT, **environment):
     """Run api.py of this folder on a free port; yield its process, with url and log."""
     environment = {'PORT': '0', **environment}
     with running([sys.executable, 'api.py'], folder, **environment) as process:
-        while not (found := re.search(r'(http://\S+)\s', process.log.read_text())):
-            assert process.poll() is None, 'api.py does not start'
-            time.sleep(0.02)
+        found = wait_for(
+            lambda: re.search(r'(http://\S+)\s', process.log.read_text()), process
+        )
         process.url = found[1]
         yield process
 
 
 @contextlib.contextmanager
-def server(words, port, **environment):
-    """Run a server that is told to listen on this port; yield its process.
+def server(words, port, folder=PROJECT, **environment):
+    """Run a server that is told to listen on this port; yield its process with url."""
 
-    It answers by then, and has url and log as the process of service() has.
-    """
-    with running(words, stderr=subprocess.STDOUT, **environment) as process:
+    def answers():
+        with contextlib.suppress(requests.ConnectionError):
+            return requests.get(process.url, timeout=5, allow_redirects=False)
+
+    with running(words, folder, **environment) as process:
         process.url = f'http://127.0.0.1:{port}'
-        wait_until_it_answers(process)
+        wait_for(lambda: answers() is not None, process)
         yield process
-
-
-def wait_until_it_answers(process):
-    """Wait for an HTTP answer at the url of a process; fail after 30 seconds."""
-    deadline = time.monotonic() + 30
-    while True:
-        try:
-            requests.get(process.url, timeout=5, allow_redirects=False)
-            return
-        except requests.ConnectionError:
-            words = process.args
-            assert process.poll() is None, f'{words}: {process.log.read_text()}'
-            assert time.monotonic() < deadline, f'{words} does not answer'
-            time.sleep(0.05)
 
 
 @contextlib.contextmanager
@@ -128,8 +115,6 @@ def stand_in(script):
         yield f'{folder}:{os.environ["PATH"]}'
 
 
-# --- Clients --------------------------------------------------------------------------
-
 class Client:
     """Sends requests to the service at a url, over connections that it keeps open."""
 
@@ -141,8 +126,10 @@ class Client:
 
     def send(self, method, path, **kwargs):
         """Return the answer to a request, be it a redirect or an error."""
-        return self.session.request(method, self.url + path, timeout=120,
-                                    allow_redirects=False, **kwargs)
+        url = self.url + path
+        return self.session.request(
+            method, url, timeout=60, allow_redirects=False, **kwargs
+        )
 
     def sign_in(self, account=ACCOUNT):
         """Return the header with a token of this account."""
@@ -154,36 +141,13 @@ class Client:
         answer = self.send('POST', f'/api/generate_key/{name}').json()
         return {'api-key': answer['api_key']}
 
-    def stored(self, headers):
-        """Return all that the service shows to an administrator with these headers."""
-        return {path: self.send('GET', path, headers=headers).json()
-                for path in COLLECTIONS}
-
-
-def connect(url, timeout=10):
-    """Return a socket that is connected with the service at this url."""
-    address = urlsplit(url)
-    return socket.create_connection((address.hostname, address.port), timeout)
-
-
-def exchange(url, data):
-    """Send bytes; return all that comes back until either side ends it."""
-    received = b''
-    with connect(url) as connection:
-        # The service may answer, and close, before it has read all.
-        with contextlib.suppress(OSError):
-            connection.sendall(data)
-            connection.shutdown(socket.SHUT_WR)
-        with contextlib.suppress(OSError):
-            while part := connection.recv(65536):
-                received += part
-    return received
-
 
 def main():
     """Run the command of the command line beside a service; return its exit code."""
-    with (stand_in('echo a report of the stand-in') as path,
-          service(PATH=path, RATE_LIMIT='0') as process):
+    with (
+        stand_in('echo a report of the stand-in') as path,
+        service(PATH=path, RATE_LIMIT='0') as process,
+    ):
         client = Client(process.url)
         environment = {
             **os.environ,
