@@ -651,7 +651,7 @@ def record_error(status, message):
 
 def success(message, **fields):
     """Return an answer in the form of the tutorial."""
-    return {'status': 'success', 'message': message, **fields}
+    return {**fields, 'status': 'success', 'message': message}
 
 
 def new_record(

@@ -1300,10 +1300,16 @@ def is_alive(pid):
     if os.name == 'nt':
         tasks = subprocess.check_output(['tasklist', '/FI', f'PID eq {pid}'], text=True)
         return pid in tasks.split()
-    state = subprocess.run(
-        ['ps', '-o', 'stat=', '-p', pid], capture_output=True, text=True, check=False
-    )
-    return state.stdout.strip()[:1] not in ('', 'Z')
+    if sys.platform == 'linux':
+        try:
+            state = Path('/proc', pid, 'stat').read_text().rpartition(') ')[2]
+        except OSError:
+            state = ''
+    else:
+        words = ['ps', '-o', 'stat=', '-p', pid]
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
+        state = done.stdout
+    return state.strip()[:1] not in ('', 'Z')
 
 
 # --- Films ----------------------------------------------------------------------------
