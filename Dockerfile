@@ -1,29 +1,29 @@
-# Two images: the last stage, which "docker build ." makes, has PowerShell in it. The one
-# of "--target small" has not, and its /run-script answers 503.
+# The last stage, which "docker build ." makes, has PowerShell in it; the one of
+# "--target small" has not, and its /run-script answers 503.
 
 FROM python:3.14-slim AS small
 LABEL org.opencontainers.image.title="One-File API" \
       org.opencontainers.image.description="The REST APIs of five tutorials in one Python file" \
       org.opencontainers.image.base.name="docker.io/library/python:3.14-slim" \
       org.opencontainers.image.licenses="MIT"
-# Requests to a container's port come from outside, and not to its own 127.0.0.1.
+# Requests to a container's port do not come from its own 127.0.0.1.
 ENV HOST=0.0.0.0 \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1
 WORKDIR /app
-# What DATABASE_URL needs, as in --build-arg PACKAGES="sqlalchemy==2.1.9 psycopg[binary]==3.3.9"
+# For DATABASE_URL: --build-arg PACKAGES="sqlalchemy==2.1.9 psycopg[binary]==3.3.9"
 ARG PACKAGES=""
 COPY requirements.txt .
-RUN sed -i '/for test_api.py only/d' requirements.txt && printf '%s\n' $PACKAGES >> requirements.txt \
-    && pip install --no-cache-dir -r requirements.txt
+# A volume at /data belongs to whom the folder belongs to.
+RUN sed -i '/for test_api.py only/d' requirements.txt \
+    && pip install --no-cache-dir -r requirements.txt $PACKAGES \
+    && install -d -o 10001 -g 10001 /data
 COPY api.py script.ps1 swagger.yaml ./
 USER 10001:10001
 EXPOSE 5000
-# With HOST=:: the service may answer at ::1 only. An empty PORT is as if it were not set.
-HEALTHCHECK --interval=30s --timeout=5s --start-period=5s \
-    CMD ["python", "-c", "import http.client, os, sys; c = http.client.HTTPConnection('::1' if ':' in os.environ['HOST'] else '127.0.0.1', int(os.getenv('PORT') or 5000), timeout=4); c.request('GET', '/health'); sys.exit(c.getresponse().status != 200)"]
-# As a list and not as text: so process 1, which gets the signal of docker stop, is python
-# and not a shell.
+HEALTHCHECK --start-period=5s --timeout=5s \
+    CMD ["python", "-c", "import http.client, os, sys; c = http.client.HTTPConnection('127.0.0.1', os.getenv('PORT') or 5000); c.request('GET', '/health'); sys.exit(c.getresponse().status != 200)"]
+# A list, as a shell would not pass on the signal of docker stop.
 CMD ["python", "api.py"]
 
 # A stage of its own, so that the archive does not stay in the image.
@@ -44,8 +44,7 @@ RUN case "$(uname -m)" in \
 
 FROM small
 COPY --from=powershell /opt/powershell /opt/powershell
-# PowerShell wants a HOME that it may write to. INVARIANT lets it do without ICU, a large
-# library of languages.
+# PowerShell wants a HOME to write to, and, without INVARIANT, ICU, a large library.
 ENV HOME=/tmp \
     PATH=/opt/powershell:$PATH \
     DOTNET_SYSTEM_GLOBALIZATION_INVARIANT=1 \
