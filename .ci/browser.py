@@ -1,28 +1,25 @@
-"""Use the page at /docs in a real Chromium, as a newcomer does.
+"""Use the service in a real Chromium: the page at /docs, and pages of other origins.
 
     python .ci/browser.py [SCREENSHOT.png]
 
-Sign in, call a route of each section and read the live answers; restart the service
-under the page; use it under a path behind nginx. Wrong is also a message in the console
-(where the browser reports violations of the page's policy) and a request to another
-host. A shell script stands in for PowerShell.
+The file gets the README's picture. A message in the browser's console is a fault too.
 """
-import contextlib
 import json
 import re
+import shutil
+import sqlite3
 import sys
-import tempfile
-import time
 from pathlib import Path
-from urllib.parse import urlsplit
+from tempfile import NamedTemporaryFile, TemporaryDirectory
 
+import yaml
 from selenium import webdriver
-from selenium.common import TimeoutException
 from selenium.webdriver.common.by import By
-from selenium.webdriver.support.ui import WebDriverWait
+from selenium.webdriver.common.keys import Keys
 from service import (
     ACCOUNT,
     PROJECT,
+    Client,
     check,
     finish,
     free_port,
@@ -31,330 +28,252 @@ from service import (
     stand_in,
 )
 
-# A name that Chromium takes for this machine, but that it does not trust as 127.0.0.1:
-# so it sends no Sec-Fetch-Site.
-PUBLIC_NAME = 'app.example'
+# Chromium takes this name for this machine, and finds no other one. As it does not
+# trust it as it does 127.0.0.1, it sends no Sec-Fetch-Site there.
+NAME = 'app.example'
+HOSTS = f'MAP {NAME} 127.0.0.1, EXCLUDE 127.0.0.1, EXCLUDE localhost, MAP * ~NOTFOUND'
 FILM = {'name': 'Dune', 'year': 2021, 'month': 'October'}
-SHOWN_FILM = {'Name': 'Dune', 'Year': 2021, 'Month': 'October'}
-IS_ON_TOP = """
-    const box = arguments[0].getBoundingClientRect()
-    const top = document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2)
-    return top === arguments[0]"""
 
 
-@contextlib.contextmanager
-def chromium():
-    """Run a headless Chromium that keeps its console and its requests; yield it."""
+def start_chromium():
+    """Return a Chromium without a window, which ends with a with statement."""
     options = webdriver.ChromeOptions()
-    logs = {'browser': 'ALL', 'performance': 'ALL'}
-    options.set_capability('goog:loggingPrefs', logs)
-    with tempfile.TemporaryDirectory() as profile:
-        for argument in [
-            'headless=new',
-            'no-sandbox',
-            'disable-gpu',
-            'disable-quic',
-            'no-first-run',
-            'disable-background-networking',
-            'disable-component-update',
-            'disable-sync',
-            'window-size=1200,1300',
-            f'host-resolver-rules=MAP {PUBLIC_NAME} 127.0.0.1',
-            f'user-data-dir={profile}',
-        ]:
-            options.add_argument(f'--{argument}')
-        driver = webdriver.ChromeService('/usr/bin/chromedriver')
-        browser = webdriver.Chrome(options, driver)
-        try:
-            yield browser
-        finally:
-            browser.quit()
+    options.set_capability('goog:loggingPrefs', {'browser': 'ALL'})
+    for argument in ['headless=new', 'no-sandbox', f'host-resolver-rules={HOSTS}']:
+        options.add_argument(f'--{argument}')
+    driver = webdriver.ChromeService('/usr/bin/chromedriver')
+    browser = webdriver.Chrome(options, driver)
+    browser.set_window_size(1200, 1300)
+    browser.implicitly_wait(20)  # seconds that it looks for an element
+    return browser
 
 
-class Page:
-    """The page at /docs in a browser."""
-
-    def __init__(self, browser):
-        self.browser = browser
-
-    def open(self, url):
-        """Open an address as a browser asks for it, and wait for the page."""
-        self.browser.get(url)
-        self.find('.opblock')
-
-    def wait(self, condition):
-        """Return the first true value of condition(); fail after 20 seconds."""
-        return WebDriverWait(self.browser, 20).until(lambda _: condition())
-
-    def find(self, css, within=None):
-        """Return the first element that matches, once it can be seen."""
-        def shown():
-            found = (within or self.browser).find_elements(By.CSS_SELECTOR, css)
-            return next((one for one in found if one.is_displayed()), None)
-
-        return self.wait(shown)
-
-    def click(self, element):
-        """Click an element, wherever on the page it is."""
-        self.browser.execute_script(
-            'arguments[0].scrollIntoView({block: "center"})', element
-        )
-        element.click()
-
-    def fill(self, element, text):
-        """Replace the text of a field, as the keyboard would."""
-        self.click(element)
-        self.browser.execute_script('arguments[0].select()', element)
-        element.send_keys(text)
-
-    def sign_in(self):
-        """Sign in with a token, in the first form of the dialog."""
-        self.click(self.find('.btn.authorize'))
-        form = self.find('.auth-container')
-        self.authorize(form, ACCOUNT['username'], ACCOUNT['password'])
-        self.click(self.find('.btn-done'))
-
-    def check_where_the_dialog_opens(self):
-        """Check that who opens the dialog sees where to sign in with a token."""
-        self.click(self.find('.btn.authorize'))
-        form = self.find('.auth-container')
-        check('the first scheme', scheme_of(form), 'bearer')
-        for kind in ['text', 'password']:
-            field = form.find_element(By.CSS_SELECTOR, f'input[type={kind}]')
-            is_shown = self.browser.execute_script(IS_ON_TOP, field)
-            check(f'the dialog opens where the field for {kind} is', is_shown)
-        self.click(self.find('.btn-done'))
-
-    def sign_in_by(self, scheme, *values):
-        """Fill in the form of another scheme of the dialog."""
-        self.click(self.find('.btn.authorize'))
-        self.find('.auth-container')
-        for form in self.browser.find_elements(By.CSS_SELECTOR, '.auth-container'):
-            if scheme_of(form) == scheme:
-                self.authorize(form, *values)
-        self.click(self.find('.btn-done'))
-
-    def authorize(self, form, *values):
-        """Fill in a form of the dialog; its fields behind these values stay empty."""
-        fields = form.find_elements(By.CSS_SELECTOR, 'input:not([type=checkbox])')
-        for field, value in zip(fields, values):
-            self.fill(field, value)
-        self.click(self.find('.btn.authorize', form))
-        logout = './/button[text()="Logout"]'
-        self.wait(lambda: form.find_elements(By.XPATH, logout))
-
-    def is_signed_in(self):
-        """Tell whether the page shows that somebody has signed in."""
-        locked = self.browser.find_elements(By.CSS_SELECTOR, '.btn.authorize.locked')
-        return bool(locked)
-
-    def execute(self, line, status, parameters=None, body=None):
-        """Call an operation; check the live answer's status, and return its JSON."""
-        method, path = line.split()
-        block = self.find(f'.opblock-{method.lower()}:has([data-path="{path}"])')
-        summary = block.find_element(By.CSS_SELECTOR, '.opblock-summary-control')
-        self.click(summary)
-        for name, value in (parameters or {}).items():
-            self.fill(self.find(f'tr[data-param-name="{name}"] input', block), value)
-        if body is not None:
-            self.fill(self.find('.body-param__text', block), json.dumps(body))
-        self.click(self.find('.btn.execute', block))
-        row = self.find('.live-responses-table .response', block)
-        found = self.find('.response-col_status', row).text.split()[0]
-        check(f'{line}: status', found, str(status))
-        answers = row.find_elements(By.CSS_SELECTOR, '.highlight-code code')
-        answer = json.loads(answers[0].text) if answers else None
-        self.click(summary)
-        return answer
-
-    def check_console_and_requests(self, host):
-        """Check that the browser did not complain, and asked no other host."""
-        complaints = []
-        for entry in self.browser.get_log('browser'):
-            # DEBUG holds advice on the forms of Swagger UI, such as autocomplete.
-            if entry['level'] != 'DEBUG':
-                complaints.append(entry['message'])
-        check("the browser's console", complaints, [])
-        hosts = set()
-        for entry in self.browser.get_log('performance'):
-            event = json.loads(entry['message'])['message']
-            if event['method'] == 'Network.requestWillBeSent':
-                hosts.add(urlsplit(event['params']['request']['url']))
-        asked = {url.netloc for url in hosts if url.scheme in ('http', 'https')}
-        check('hosts that were asked', asked, {host})
+# --- The page at /docs ----------------------------------------------------------------
 
 
-def scheme_of(form):
-    """Return the name of the scheme whose form this is."""
-    return form.find_element(By.CSS_SELECTOR, 'h4').text.split()[0]
+def find(place, css):
+    """Return the first element that matches, in the page or in a part of it."""
+    return place.find_element(By.CSS_SELECTOR, css)
 
 
-# --- What a newcomer does -------------------------------------------------------------
-
-def use_the_page(page, url):
-    """Open / as a browser does, sign in, and use a route of each section."""
-    start = time.perf_counter()
-    page.open(url + '/')
-    took = time.perf_counter() - start
-    print(f'{page.browser.current_url} was complete after {took:.2f} seconds')
-    page.check_where_the_dialog_opens()
-    page.sign_in()
-    page.sign_in_by('basic', ACCOUNT['username'], ACCOUNT['password'])
-    report = page.execute('POST /run-script', 200)
-    check('the report', report, {'output': 'a report\n', 'error': ''})
-    film = page.execute('PUT /films/{film_id}', 201, {'film_id': 'dune'}, FILM)
-    check('the new film', film, SHOWN_FILM)
-    film = page.execute('GET /films/{film_id}', 200, {'film_id': 'dune'})
-    check('the film', film, SHOWN_FILM)
-    hello = page.execute('GET /hello_world', 200)
-    check('/hello_world', hello, {'Hello': 'World'})
-
-    name = {'username': 'browser'}
-    made = page.execute('POST /api/generate_key/{username}', 201, name)
-    page.sign_in_by('key', made['api_key'])
-    body = {'value1': 'from the page'}
-    created = page.execute('POST /api/create', 201, body=body)
-    check('who made it', created['record_info']['lastmodifiedby'], 'browser')
-
-    alice = page.execute('GET /users/{cn}', 200, {'cn': 'alice'})
-    check('the mail of alice', alice['mail'], 'alice@dbsentry.com')
-    course = {'code': 'CSE101', 'name': 'Python', 'instructor': 'Guido'}
-    page.execute('POST /courses', 201, body=course)
-    shown = page.execute('GET /courses/{code}', 200, {'code': 'CSE101'})
-    check('the course', shown, course)
-    check('/health', page.execute('GET /health', 200), {'status': 'ok'})
-    page.check_console_and_requests(urlsplit(url).netloc)
+def fill(field, text):
+    """Replace the text of a field, as the keyboard does."""
+    field.send_keys(Keys.CONTROL, 'a', Keys.NULL, text)
 
 
-def save_screenshot(page, path):
-    """Save what the page shows of one live answer, for the README."""
-    page.execute('GET /films/{film_id}', 200, {'film_id': '1'})
-    block = page.find('.opblock-get:has([data-path="/films/{film_id}"])')
-    page.click(block.find_element(By.CSS_SELECTOR, '.opblock-summary-control'))
-    page.browser.execute_script(
-        'window.scrollTo(0, arguments[0].getBoundingClientRect().top'
-        ' + window.scrollY - 120)',
-        block,
-    )
-    # Until the block has unfolded.
-    time.sleep(0.5)
-    page.browser.save_screenshot(path)
+def sign_in(browser, scheme, *values):
+    """Fill in the form of a scheme; its fields behind these values stay empty."""
+    find(browser, '.btn.authorize').click()
+    path = f'//*[@class="auth-container"][.//h4[contains(., "{scheme}")]]'
+    form = browser.find_element(By.XPATH, path)
+    for field, value in zip(form.find_elements(By.TAG_NAME, 'input'), values):
+        fill(field, value)
+    find(form, '.authorize').click()
+    find(form, '[aria-label="Remove authorization"]')
+    find(browser, '.btn-done').click()
 
 
-def restart(page):
-    """Restart the service under the page: it does not go on showing "authorized"."""
+def execute(browser, line, status, part=None, body=None, **parameters):
+    """Call an operation, and check the live answer's status and a part of its JSON."""
+    method, path = line.split()
+    block = find(browser, f'.opblock-{method.lower()}:has([data-path="{path}"])')
+    find(block, '.opblock-summary-control').click()
+    for name, value in parameters.items():
+        fill(find(block, f'tr[data-param-name="{name}"] input'), value)
+    if body:
+        fill(find(block, '.body-param__text'), json.dumps(body))
+    find(block, '.btn.execute').click()
+    row = find(block, '.live-responses-table .response')
+    check(f'the status of {line}', find(row, '.response-col_status').text, str(status))
+    if part:
+        text = find(row, '.highlight-code code').get_attribute('textContent')
+        answer = json.loads(text)
+        check(f'the answer of {line}', answer, {**answer, **part})
+
+
+def use_the_page(browser, screenshot):
+    """Open / as a browser does, sign in by each scheme, and call each kind of route."""
+    with stand_in('echo a report') as path, service(PATH=path) as process:
+        browser.get(process.url)
+        check_operations(browser)
+        sign_in(browser, 'bearer', *ACCOUNT.values())
+        sign_in(browser, 'basic', *ACCOUNT.values())
+        sign_in(browser, 'key', Client(process.url).make_key('me')['api-key'])
+        execute(browser, 'GET /hello_world', 200, {'Hello': 'World'})
+        execute(browser, 'POST /run-script', 200, {'output': 'a report\n'})
+        film = {'Name': 'Dune', 'Year': 2021, 'Month': 'October'}
+        execute(browser, 'PUT /films/{film_id}', 201, film, FILM, film_id='dune')
+        execute(browser, 'GET /films/{film_id}', 200, film, film_id='dune')
+        if screenshot:
+            browser.save_screenshot(screenshot)
+        execute(browser, 'DELETE /api/remove/{record_id}', 200, record_id='1')
+        execute(browser, 'GET /users/{cn}', 200, {'sn': 'Parker'}, cn='alice')
+        course = {'code': 'CS1', 'name': 'Python', 'instructor': 'Guido'}
+        execute(browser, 'POST /courses', 201, body=course)
+        execute(browser, 'GET /courses/{code}', 200, course, code='CS1')
+        execute(browser, 'PATCH /courses/{code}', 204, body={'name': 'C'}, code='CS1')
+
+
+def check_operations(browser):
+    """Check that the page shows all operations of swagger.yaml, and no other."""
+    find(browser, '.opblock')
+    shown = []
+    for block in browser.find_elements(By.CSS_SELECTOR, '.opblock-summary-control'):
+        # The page puts invisible characters into long paths, to break them there.
+        shown.append(block.text.replace('\u200b', '').split()[:2])
+    expected = []
+    description = yaml.safe_load((PROJECT / 'swagger.yaml').read_text())
+    for path, operations in description['paths'].items():
+        methods = [name for name in operations if name != 'parameters']
+        expected += [[method.upper(), path] for method in methods]
+    check('the operations', sorted(shown), sorted(expected))
+
+
+def upgrade(browser):
+    """Restart the service with a new swagger.yaml, which the page shows at once."""
+    description = (PROJECT / 'swagger.yaml').read_text()
     port = str(free_port())
-    with service(PORT=port) as process:
-        page.open(f'{process.url}/docs/')
-        page.sign_in()
-        check('signed in', page.is_signed_in())
-        page.execute('GET /courses', 200)
-    with service(PORT=port) as process:
-        page.execute('GET /courses', 401)
-        try:
-            page.wait(lambda: not page.is_signed_in())
-        except TimeoutException:
-            check('after a refusal the page shows that nobody is signed in', False)
-        page.sign_in()
-        page.execute('GET /courses', 200)
-    with service(PORT=port) as process:
-        page.open(f'{process.url}/docs/')
-        check('signed in after a restart', page.is_signed_in(), False)
-    # The browser tells its console of the 401.
-    page.browser.get_log('browser')
-    page.browser.get_log('performance')
+    with TemporaryDirectory() as folder:
+        shutil.copy(PROJECT / 'api.py', folder)
+        for title in ['The old service', 'The new service']:
+            text = re.sub('(?m)^  title: .*', f'  title: {title}', description)
+            Path(folder, 'swagger.yaml').write_text(text)
+            with service(folder, PORT=port) as process:
+                browser.get(f'{process.url}/docs')
+                shown = find(browser, '.info .title').text
+                check('the title', shown.partition('\n')[0], title)
 
 
-# --- Behind nginx ---------------------------------------------------------------------
-
-def readme_lines(port):
-    """Return the README's lines for nginx and a path, for a service at this port."""
+def under_a_path(browser):
+    """Use the page under /myapp/ behind nginx, with the README's lines for that."""
     readme = (PROJECT / 'README.md').read_text()
-    block = re.search(r'(?ms)^location /myapp/ \{$.*?^\}$', readme)[0]
-    return block.replace('127.0.0.1:5000', f'127.0.0.1:{port}')
-
-
-NGINX = """
-daemon off;
-worker_processes 1;
-pid {folder}/nginx.pid;
-error_log stderr;
-events {{}}
-http {{
-    access_log off;
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    scgi_temp_path {folder}/scgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    server {{
-        listen 127.0.0.1:{port};
-        {location}
-    }}
-}}
-"""
-
-
-@contextlib.contextmanager
-def nginx(location):
-    """Run nginx on a free port with this location; yield its process, with its url."""
+    location = re.search(r'(?ms)^location /myapp/ \{$.*?^\}$', readme)[0]
     port = free_port()
-    with tempfile.TemporaryDirectory() as folder:
-        # For its workers, which run as another user.
-        Path(folder).chmod(0o755)
+    with service(TRUSTED_PROXY='127.0.0.1') as process, TemporaryDirectory() as folder:
         path = Path(folder, 'nginx.conf')
-        path.write_text(NGINX.format(folder=folder, port=port, location=location))
-        words = ['/usr/sbin/nginx', '-e', 'stderr', '-c', str(path)]
-        with server(words, port) as process:
-            yield process
+        path.write_text(f"""
+            daemon off;
+            pid {folder}/pid;
+            events {{}}
+            http {{
+                access_log off;
+                server {{
+                    listen 127.0.0.1:{port};
+                    {location.replace('http://127.0.0.1:5000', process.url)}
+                }}
+            }}""")
+        with server(['/usr/sbin/nginx', '-e', 'stderr', '-c', str(path)], port):
+            browser.get(f'http://{NAME}:{port}/myapp/')
+            sign_in(browser, 'bearer', *ACCOUNT.values())
+            execute(browser, 'GET /users/{cn}', 200, {'cn': 'bob'}, cn='bob')
+            execute(browser, 'DELETE /courses/{code}', 204, code='CSE465')
 
 
-def under_a_path(page):
-    """Use the page under /myapp/ behind nginx, with each Host that it may pass on."""
-    with service(TRUSTED_PROXY='127.0.0.1') as process:
-        readme = readme_lines(urlsplit(process.url).port)
-        bare = f'location /myapp/ {{\n    proxy_pass {process.url}/;\n}}'
-        for name, location, host in [
-            ('127.0.0.1', bare, '$proxy_host'),
-            ('127.0.0.1', bare, '$host'),
-            ('127.0.0.1', readme, '$proxy_host'),
-            (PUBLIC_NAME, readme, '$proxy_host'),
-            (PUBLIC_NAME, readme, '$host'),
-            (PUBLIC_NAME, readme, '$http_host'),
-        ]:
-            with nginx(with_host(location, host)) as proxy:
-                url = proxy.url.replace('127.0.0.1', name)
-                lines = "the README's lines" if location is readme else 'proxy_pass'
-                print(f'{url}/myapp/ with {lines} and {host}')
-                use_under_a_path(page, url)
+# --- Pages of other origins -----------------------------------------------------------
+
+FORM = ''.join(f'<input name="{name}" value="{FILM[name]}">' for name in FILM)
+ASK = """
+    const [way, method, url, headers, fields, done] = arguments
+    const seen = event => done([event.type, []])
+    if (way === 'image')
+        Object.assign(new Image(), {onload: seen, onerror: seen, src: url})
+    else if (way === 'form') {
+        document.body.innerHTML = `<iframe name="answer"></iframe>
+            <form method="${method}" action="${url}" target="answer">${fields}</form>`
+        document.querySelector('iframe').onload = seen
+        document.querySelector('form').submit()
+    } else {
+        const json = {method, headers, body: fields && JSON.stringify(fields)}
+        const form = {method, mode: way, body: fields && new URLSearchParams(fields)}
+        fetch(url, way === 'preflight' ? json : form).then(
+            answer => done([answer.status || answer.type, [...answer.headers.keys()]]),
+            problem => done([problem.name, []]))
+    }"""
+# How a page asks, for what, and with which fields; what a page of CORS_ORIGIN sees of
+# the answer, and whether it changes something. With JSON or headers such as api-key,
+# the browser asks the service first whether it may (preflight).
+CASES = [
+    ('cors', 'GET /films?limit=1', None, 200, False),
+    ('preflight', 'GET /users', None, 200, False),
+    ('cors', 'POST /token', ACCOUNT, 200, False),
+    # Refused to those of CORS_ORIGIN too, as an image is asked for without Origin.
+    ('image', 'GET /api/generate_key/image', None, 'error', False),
+    ('cors', 'GET /api/generate_key/page', None, 201, True),
+    ('cors', 'POST /films', FILM, 201, True),
+    ('no-cors', 'POST /films', FILM, 'opaque', True),
+    ('form', 'POST /films', FORM, 'load', True),
+    ('preflight', 'PUT /films/1', FILM, 200, True),
+    ('preflight', 'DELETE /films/2', None, 204, True),
+    ('preflight', 'PATCH /api/modify/1', {'value1': 'new'}, 200, True),
+    ('preflight', 'DELETE /api/generate_key/me', None, 200, True),
+    ('preflight', 'DELETE /users/bob', None, 200, True),
+]
+READABLE = {'link', 'location', 'x-total-count'}
+# What any other page sees, and one whose own name was made to lead to the service.
+FOREIGN = {'cors': 'TypeError', 'preflight': 'TypeError'}
+REBOUND = {'cors': 403, 'preflight': 403, 'no-cors': 403}
 
 
-def with_host(location, host):
-    """Return a location of nginx with this Host; the default is $proxy_host."""
-    return location.replace(';', f';\n    proxy_set_header Host {host};', 1)
+def stored(file):
+    """Return all that is stored in a file of SQLite."""
+    return list(sqlite3.connect(file.name).iterdump())
 
 
-def use_under_a_path(page, url):
-    """Open the page under /myapp/, sign in, and call what changes something."""
-    page.open(f'{url}/myapp/')
-    check('where the page is', page.browser.current_url, f'{url}/myapp/docs/')
-    page.sign_in()
-    page.execute('POST /films', 201, body=FILM)
-    page.execute('GET /courses', 200)
-    page.check_console_and_requests(urlsplit(url).netloc)
+def ask_all(browser, page, listed='', host='127.0.0.1', **settings):
+    """Send all CASES from this page, or from one of the service's own address."""
+    with NamedTemporaryFile() as file:
+        settings['DATABASE_URL'] = f'sqlite:///{file.name}'
+        with service(CORS_ORIGIN=listed, **settings) as process:
+            port = process.url.rpartition(':')[2]
+            client = Client(f'http://127.0.0.1:{port}')
+            headers = client.sign_in() | client.make_key('me')
+            headers['Content-Type'] = 'application/json'
+            url = f'http://{host}:{port}'
+            browser.get(page or url)
+            is_listed = page in listed.split()
+            refusals = FOREIGN if page else REBOUND
+            readable = set()
+            for way, line, fields, status, is_change in CASES:
+                # Over HTTP to other names, a browser does not say whose an image is.
+                if way == 'image' and 'HOST' in settings:
+                    continue
+                what = f'{way} {line} to {host} from {page}, listed: {listed}'
+                method, path = line.split()
+                before = stored(file)
+                sent = [way, method, url + path, headers, fields]
+                found, names = browser.execute_async_script(ASK, *sent)
+                readable.update(names)
+                check(what, found, status if is_listed else refusals.get(way, status))
+                is_changed = stored(file) != before
+                check(f'{what}: a change', is_changed, is_listed and is_change)
+            check('headers', readable & READABLE, READABLE if is_listed else set())
 
 
 def main(screenshot=None):
     """Do all of that; save a screenshot where this file is named."""
-    with chromium() as browser:
-        page = Page(browser)
-        with stand_in('echo a report') as path, service(PATH=path) as process:
-            use_the_page(page, process.url)
-            if screenshot:
-                save_screenshot(page, screenshot)
-        restart(page)
-        under_a_path(page)
-    finish('The page in Chromium')
+    port = str(free_port())
+    words = [sys.executable, '-m', 'http.server', '--bind', '127.0.0.1', port]
+    with (
+        start_chromium() as browser,
+        TemporaryDirectory() as folder,
+        server(words, port, folder),
+    ):
+        use_the_page(browser, screenshot)
+        upgrade(browser)
+        under_a_path(browser)
+        # DEBUG holds advice on the forms of Swagger UI, such as autocomplete.
+        log = browser.get_log('browser')
+        complaints = [entry['message'] for entry in log if entry['level'] != 'DEBUG']
+        check("the browser's console", complaints, [])
+        for host in ['127.0.0.1', 'localhost']:
+            origin = f'http://{host}:{port}'
+            ask_all(browser, origin, f'https://a.example {origin}')
+            ask_all(browser, origin, f'{origin}0 https://{host}:{port}')
+            ask_all(browser, origin)
+        ask_all(browser, origin, host=NAME, HOST='0.0.0.0')
+        # DNS rebinding.
+        ask_all(browser, None, host=NAME)
+    finish('Chromium')
 
 
 if __name__ == '__main__':

@@ -1,259 +1,181 @@
-"""Build the Dockerfile and see the containers work, where no registry can be reached.
+"""Build the Dockerfile and see its containers work, where no registry can be reached.
 
-A Debian with the same version of Python stands in for the base image. PowerShell is the
-one of this machine: an archive of its folder is served in place of the one at GitHub.
+A Debian with the same version of Python stands in for the base image, podman for
+Docker, and an archive of this machine's PowerShell for the one at GitHub.
 """
 import contextlib
 import hashlib
-import http.server
-import json
 import os
 import platform
 import re
 import shutil
 import subprocess
-import tarfile
+import sys
 import tempfile
-import threading
-import time
 from pathlib import Path
 
-from service import PROJECT, Client, check, finish, free_port, server
+from service import PROJECT, Client, check, finish, free_port, running, server
 
-FROM = re.search(r'FROM (\S+) AS small', (PROJECT / 'Dockerfile').read_text())[1]
-BASE = f'docker.io/library/{FROM}'
-SUITE = 'forky'  # the Debian that has the same version of Python
-MACHINE = {'x86_64': 'x64', 'aarch64': 'arm64'}[platform.machine()]
-DIGEST = f'POWERSHELL_SHA256_{MACHINE.upper()}'
+README = (PROJECT / 'README.md').read_text()
+LINE = re.search('(?m)^docker (run .+) one-file-api$', README)[1]
+PACKAGES = re.search('PACKAGES: (.+)', README)[1]
+BASE = re.search(r'FROM (\S+) AS small', (PROJECT / 'Dockerfile').read_text())[1]
 FILES = {'api.py', 'requirements.txt', 'script.ps1', 'swagger.yaml'}
-SHOW_VERSION = 'import sys; print("python:%d.%d" % sys.version_info[:2])'
-LOCKED_DOWN = [
-    '--read-only',
-    # Docker adds no /tmp by itself, as podman would.
-    '--read-only-tmpfs=false',
-    '--cap-drop=ALL',
-    '--security-opt=no-new-privileges',
-    '--ulimit=nofile=1024:4096',
-    '--ulimit=nproc=1024:1024',
-]
+MACHINE = {'x86_64': 'X64', 'aarch64': 'ARM64'}[platform.machine()]
+BUILD = 'buildah build --isolation=chroot --pull=never --format=docker --network=host'
+NAME = 'one-file-api-of-ci'
+# Unlike Docker, podman would add a /tmp by itself.
+READ_ONLY = ['--read-only', '--read-only-tmpfs=false', '--cap-drop=ALL']
+# For podman and buildah, which keep all that they have in one folder.
+SETTINGS = {
+    'CONTAINERS_STORAGE_CONF': """\
+storage.driver = "vfs"
+storage.graphroot = "{0}/storage"
+storage.runroot = "{0}/run"
+""",
+    'CONTAINERS_CONF': """\
+containers.default_ulimits = ["nofile=1024:4096", "nproc=1024:1024"]
+engine.cgroup_manager = "cgroupfs"
+engine.runtime = "runc"
+""",
+}
 
 
-def run(*words):
-    """Run a program to its end; return what it printed, or fail and show that."""
-    ended = subprocess.run(
-        words, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    assert ended.returncode == 0, ended.stdout
-    return ended.stdout.strip()
+def run(*words, code=0):
+    """Run a program that ends with this exit code; return what it printed."""
+    done = subprocess.run(words, check=False, capture_output=True, text=True)
+    assert done.returncode == code, f'{words}: {done.stdout}{done.stderr}'
+    return done.stdout.strip()
 
 
 # --- Images ---------------------------------------------------------------------------
 
+
 def make_base():
-    """Import the stand-in for the base image, made from Debian's packages."""
-    run(
-        'mmdebstrap',
-        '--quiet',
+    """Make the stand-in for the base image of Debian's packages."""
+    options = [
         '--variant=minbase',
         '--aptopt=Acquire::Check-Valid-Until "false"',
         '--include=python3,python3-pip,python-is-python3,ca-certificates',
-        '--customize-hook=rm -f "$1"/usr/lib/python3*/EXTERNALLY-MANAGED',
-        SUITE,
-        'base.tar',
-    )
-    run(*PODMAN, 'import', 'base.tar', BASE)
-    os.remove('base.tar')
+        '--customize-hook=rm "$1"/usr/lib/python3*/EXTERNALLY-MANAGED',
+    ]
+    run('mmdebstrap', *options, 'forky', 'base.tar')  # it has the same Python
+    run('podman', 'import', 'base.tar', f'docker.io/library/{BASE}')
 
 
-def build(tag, *arguments):
-    """Build the Dockerfile."""
-    certificates = '/etc/ssl/certs/ca-certificates.crt'
-    run(
-        'buildah',
-        *STORAGE,
-        'build',
-        '--isolation=chroot',
-        '--pull=never',
-        '--format=docker',
-        '--network=host',
-        f'--volume={certificates}:{certificates}:ro',
-        f'--tag={tag}',
-        *arguments,
-        str(PROJECT),
-    )
+def build(*options, code=0):
+    """Build the Dockerfile with these options; return what was printed."""
+    certificates = '--volume=/etc/ssl/certs:/etc/ssl/certs:ro'
+    return run(*BUILD.split(), certificates, *options, str(PROJECT), code=code)
 
 
-def find_powershell():
-    """Return the folder with this machine's PowerShell, or None if it has none."""
-    shared = PROJECT.parent / 'shared/powershell.sh'
-    if shared.exists():
-        return run(shared)
-    program = shutil.which('pwsh')
-    return program and os.path.dirname(os.path.realpath(program))
-
-
-def build_with_powershell(folder):
-    """Build the image that has PowerShell, and see a wrong archive refused."""
-    archive = f'powershell-{MACHINE}.tar.gz'
-    with tarfile.open(archive, 'w:gz', compresslevel=1) as file:
-        file.add(folder, arcname='.')
-    digest = hashlib.sha256(Path(archive).read_bytes()).hexdigest()
-    with served_folder() as url:
-        address = f'--build-arg=POWERSHELL_URL={url}/powershell'
-        build('full', address, f'--build-arg={DIGEST}={digest}')
-        try:
-            build('wrong', address, f'--build-arg={DIGEST}={"0" * 64}')
-            refusal = ''
-        except AssertionError as problem:
-            refusal = str(problem)
-        check('an archive with a wrong SHA-256 is refused', 'FAILED' in refusal)
-
-
-class SilentHandler(http.server.SimpleHTTPRequestHandler):
-    """Answers with the files of the current folder."""
-
-    def log_message(self, *_):
-        """Log nothing."""
-
-
-@contextlib.contextmanager
-def served_folder():
-    """Serve the current folder by HTTP; yield its url."""
-    address = ('127.0.0.1', 0)
-    with http.server.ThreadingHTTPServer(address, SilentHandler) as listening:
-        threading.Thread(target=listening.serve_forever, daemon=True).start()
-        try:
-            yield f'http://127.0.0.1:{listening.server_port}'
-        finally:
-            listening.shutdown()
+def build_with_powershell(program):
+    """Build the image that has PowerShell in it, and see a wrong archive refused."""
+    archive = Path(f'powershell-{MACHINE.lower()}.tar.gz')
+    folder = Path(program).resolve().parent
+    run('tar', '-C', folder, '-I', 'gzip -1', '-cf', archive, '.')
+    digest = hashlib.sha256(archive.read_bytes()).hexdigest()
+    port = free_port()
+    words = [sys.executable, '-m', 'http.server', str(port)]
+    with server(words, port, Path.cwd()) as process:
+        address = f'--build-arg=POWERSHELL_URL={process.url}/powershell'
+        printed = build('--target=powershell', address, code=1)
+        check('an archive with a wrong SHA-256 is refused', 'FAILED' in printed)
+        right = f'--build-arg=POWERSHELL_SHA256_{MACHINE}={digest}'
+        build('--tag=one-file-api', address, right)
 
 
 # --- Containers -----------------------------------------------------------------------
 
+
 @contextlib.contextmanager
-def container(image, *options):
-    """Run an image as it is locked down; yield its process, with url and log."""
+def container(*options, image='one-file-api'):
+    """Start a container with the README's line; yield its process, and a client."""
     port = free_port()
-    words = [
-        *PODMAN,
-        'run',
-        f'--name={image}',
-        '--replace',
-        '--runtime=runc',
-        '--network=host',
-        '--env=HOST=127.0.0.1',
-        f'--env=PORT={port}',
-        *LOCKED_DOWN,
-        *options,
-        f'localhost/{image}',
-    ]
+    line = LINE.replace('127.0.0.1:5000:', f'127.0.0.1:{port}:')
+    words = ['podman', *line.split(), f'--name={NAME}', *options, image]
     with server(words, port) as process:
-        yield process
+        yield process, Client(process.url)
 
 
-def inside(image, *words):
-    """Return what a command prints in the container of an image."""
-    return run(*PODMAN, 'exec', image, *words)
+def inside(*words):
+    """Return what a command prints in the container."""
+    return run('podman', 'exec', NAME, *words)
 
 
-def see_it_work(image, *options):
-    """Run an image, and check what is in it, what it may do, and how it ends."""
-    with container(image, '--tmpfs=/tmp', *options) as process:
-        client = Client(process.url)
-        health = client.send('GET', '/health').json()
-        check(f'{image}: /health', health, {'status': 'ok'})
-        check_script(image, client)
-        version = inside(image, 'python', '-c', SHOW_VERSION)
-        check(f'{image}: version of Python', f'{version}-slim', FROM)
-        check(f'{image}: user', inside(image, 'id', '-u'), '10001')
-        check(f'{image}: files', set(inside(image, 'ls', '/app').split()), FILES)
-        packages = inside(image, 'pip', 'list').lower()
-        check(f'{image}: packages', 'webtest' in packages, False)
-        for path in ['/app/x', '/x', '/usr/x']:
-            refusal = inside(image, 'sh', '-c', f'touch {path} 2>&1 || true')
-            check(f'{image}: writing {path}', 'Read-only' in refusal)
-        run(*PODMAN, 'healthcheck', 'run', image)
-        start = time.monotonic()
-        process.terminate()
-        check(f'{image}: exit code', process.wait(20), 0)
-        took = time.monotonic() - start
-        check(f'{image}: ends within 2 seconds ({took:.1f})', took < 2)
-        logged = '"POST /token HTTP/1.1" 200' in process.log.read_text()
-        check(f'{image}: the log has the sign-in', logged)
-    print(f'{image}: answers, is locked down, and ended within {took:.2f} seconds')
+def see_the_inside():
+    """Start the image as the README says, and see what is in it, and how it stops."""
+    with container() as (process, client):
+        check('/health', client.send('GET', '/health').json(), {'status': 'ok'})
+        check('/docs/', client.send('GET', '/docs/').status_code, 200)
+        users = run('podman', 'top', NAME, 'user').split()
+        check('users of the processes', set(users), {'USER', '10001'})
+        check('files', set(inside('ls', '-A', '/app').split()), FILES)
+        refusal = inside('sh', '-c', 'touch /app/x 2>&1 || true')
+        check('/app can not be written to', 'Permission denied' in refusal)
+        check('packages for tests', 'webtest' in inside('pip', 'list').lower(), False)
+        version = inside('python', '-c', 'import sys; print(*sys.version_info[:2])')
+        check('base', f'python:{version.replace(" ", ".")}-slim', BASE)
+        # Docker gives a new volume the owner of the folder in whose place it comes.
+        check('owner of /data', inside('stat', '--format=%u', '/data'), '10001')
+        # The process that a shell leaves behind has to be collected by process 1.
+        states = inside('sh', '-c', '(sleep 0.1 &); sleep 1; cat /proc/[0-9]*/stat')
+        check('processes that nobody collects', ') Z ' in states, False)
+        run('podman', 'healthcheck', 'run', NAME)
+        run('timeout', '2', 'podman', 'stop', NAME)
+        check('exit code of a container that is stopped', process.wait(20), 0)
 
 
-def check_script(image, client):
-    """Run the script: its report comes back, or that there is no PowerShell."""
-    answer = client.send('POST', '/run-script', headers=client.sign_in())
-    found = answer.json()
-    if image != 'full':
-        check(f'{image}: /run-script', answer.status_code, 503)
-        check(f'{image}: its message', 'PowerShell' in found['message'])
-        return
-    check(f'{image}: /run-script', (answer.status_code, found.get('error')), (200, ''))
-    report = found.get('output', '')
-    print(report)
-    check(f'{image}: the report', 'PowerShell: 7.' in report)
-    # .NET puts its own files there, and takes none away when it is killed.
-    left = inside(image, 'find', '/tmp', '-name', '*-debug-pipe-*', '-o', '-type', 's')
-    check(f'{image}: files that a script leaves behind', left, '')
+def run_scripts():
+    """Run script.ps1: its report comes, or that it has no folder to write to."""
+    for options, status, part in [
+        ([], 200, 'PowerShell: 7.'),
+        (READ_ONLY, 500, 'no folder to write to'),
+        ([*READ_ONLY, '--tmpfs=/tmp'], 200, 'PowerShell: 7.'),
+    ]:
+        with container(*options) as (_, client):
+            answer = client.send('POST', '/run-script', headers=client.sign_in())
+            check(f'/run-script {options}: {answer.text}', answer.status_code, status)
+            check(f'{part} in {answer.text}', part in answer.text)
 
 
-def see_what_is_missing():
-    """Run the image with PowerShell and nothing to write to: the answer says so."""
-    with container('full') as process:
-        client = Client(process.url)
-        answer = client.send('POST', '/run-script', headers=client.sign_in())
-        message = answer.json().get('message', '')
-        print(f'/run-script without /tmp: {answer.status_code} {message}')
-        check('/run-script without /tmp', answer.status_code, 500)
-        check('it says what is missing', 'write' in message)
-
-
-def print_sizes(images):
-    """Print what each image adds; the service's own layers stay under 20 MB."""
-    sizes = {}
-    for image in [BASE, *images]:
-        found = json.loads(run(*PODMAN, 'image', 'inspect', image))
-        sizes[image] = int(found[0]['Size']) / 1e6
-    own = sizes['small'] - sizes[BASE]
-    check("the service's layers are under 20 MB", own < 20)
-    print(f'small: {own:.1f} MB on a stand-in of {sizes[BASE]:.0f} MB')
-    for image in images[1:]:
-        print(f'{image}: {sizes[image] - sizes["small"]:.1f} MB more than small')
+def keep_data(folder):
+    """See that a volume of root is refused, and that one of the user keeps a film."""
+    database = '--env=DATABASE_URL=sqlite:////data/api.db'
+    options = [*READ_ONLY, f'--volume={folder}:/data', database]
+    with running(['podman', 'run', '--init', '--rm', *options, 'database']) as process:
+        check('exit code with a volume of root', process.wait(60), 1)
+        printed = re.sub('(?m)^time=.*\n', '', process.log.read_text())  # podman's own
+        is_clear = re.fullmatch('DATABASE_URL .*/data.*\n', printed) is not None
+        check(f'one line that names the folder: {printed}', is_clear)
+    os.chown(folder, 10001, 10001)
+    film = {'Name': 'Dune', 'Year': 2021, 'Month': 'October'}
+    with container(*options, image='database') as (_, client):
+        check('the new film', client.send('PUT', '/films/kept', json=film).json(), film)
+    with container(*options, image='database') as (_, client):
+        check('the film kept', client.send('GET', '/films/kept').json(), film)
 
 
 def main():
-    """Build the images, and see each of them work."""
-    images = ['small', 'database']
-    readme = (PROJECT / 'README.md').read_text()
-    packages = re.search(r"PACKAGES: '(.+)'", readme)[1]
-    make_base()
-    build('small', '--target=small')
-    build('database', '--target=small', f'--build-arg=PACKAGES={packages}')
-    powershell = find_powershell()
-    if powershell:
-        images.append('full')
-        build_with_powershell(powershell)
-        see_it_work('full')
-        see_what_is_missing()
-    see_it_work('small')
-    see_it_work('database', '--env=DATABASE_URL=sqlite:////tmp/api.db')
-    print_sizes(images)
-    run(*PODMAN, 'rm', '--all', '--force')
-    if not powershell:
-        print('SKIPPED: this machine has no PowerShell, so no image was built with it')
+    """Build the images, and see their containers work."""
+    powershell = shutil.which('pwsh')
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        for name, text in SETTINGS.items():
+            Path(name).write_text(text.format(folder))
+            os.environ[name] = f'{folder}/{name}'
+        make_base()
+        build('--target=small', '--tag=database', f'--build-arg=PACKAGES={PACKAGES}')
+        if powershell:
+            build_with_powershell(powershell)
+            run_scripts()
+        else:
+            build('--target=small', '--tag=one-file-api')
+            print('SKIPPED: there is no PowerShell here, so the image is without it')
+        see_the_inside()
+        keep_data(tempfile.mkdtemp(dir=folder))
     finish('The container')
 
 
 if __name__ == '__main__':
-    with tempfile.TemporaryDirectory() as scratch:
-        os.chdir(scratch)
-        STORAGE = [
-            f'--root={scratch}/storage',
-            f'--runroot={scratch}/run',
-            '--storage-driver=vfs',
-        ]
-        PODMAN = ['podman', '--cgroup-manager=cgroupfs', *STORAGE]
-        main()
+    main()

@@ -8,6 +8,7 @@ environment, and ends with its exit code.
 import contextlib
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -21,6 +22,10 @@ PROJECT = Path(__file__).resolve().parent.parent
 ACCOUNT = {'username': 'admin', 'password': 'atCh_5K}?g'}
 
 results = []
+
+# Under nohup they are ignored, and the service would ignore them too.
+for number in [signal.SIGINT, signal.SIGTERM]:
+    signal.signal(number, signal.SIG_DFL)
 
 
 def check(what, found, expected=True):
@@ -65,7 +70,7 @@ def running(words, folder=PROJECT, **environment):
                 process.wait()
 
 
-def wait_for(what, process, seconds=30):
+def wait_for(what, process, seconds=120):
     """Wait until a function returns something true, and return it.
 
     Fails if the process has ended, or if the time is over.
