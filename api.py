@@ -19,7 +19,8 @@ body, a status and a header. HTTPError(404, 'There is no such film') is an error
 docstrings call "raise 404".
 
 Films, Hello, Weekend API, Records, Users, Courses and Docs are sections: copy this
-file, delete the sections that you do not want, and the rest runs.
+file, delete the sections that you do not want, and the rest runs. Weekend API needs
+script.ps1 beside it, and Docs swagger.yaml.
 """
 import base64
 import hashlib
@@ -115,8 +116,8 @@ class Api(bottle.Bottle):
 
     def default_error_handler(self, error):
         """Return the body of an error as JSON; its text is the message."""
-        if error.status_code == 500:
-            # Bottle has dropped the headers that hooks have set.
+        if error.exception:
+            # After a fault, Bottle has dropped the headers that hooks have set.
             self.trigger_hook('after_request')
         # Bottle has made JSON of an error whose body is a dict.
         if error.content_type == JSON:
@@ -147,7 +148,7 @@ def answer_wrong_method(error):
 @app.hook('before_request')
 def refuse_bad_path():
     """Raise 400 for a path that is not UTF-8."""
-    # Bottle would drop the bad byte of /films/%FF1, and answer with film 1.
+    # Bottle leaves bad bytes out, and would answer /films/%FF1 with film 1.
     raw_path = request['bottle.raw_path']
     if len(request['PATH_INFO'].encode()) < len(raw_path):
         raise HTTPError(400, 'The path must be UTF-8')
@@ -182,7 +183,7 @@ def read_text(*types):
         raise HTTPError(415, f'Content-Type must be {" or ".join(types)}')
     if get_header('Content-Encoding', 'identity').lower() != 'identity':
         raise HTTPError(415, 'The body must be sent without a Content-Encoding')
-    # Such a server has put chunks together, which Bottle would do again.
+    # gunicorn has put chunks together, and Bottle would try it again.
     if request.get('wsgi.input_terminated'):
         stream = request['wsgi.input']
     else:
@@ -369,8 +370,7 @@ films = Collection('films', START_FILMS, "Film {} doesn't exist")
 
 def read_film():
     """Return the film in the body; raise 400, 413 or 415."""
-    # The tutorial takes "name" and gives "Name". This takes both, so what GET shows can
-    # be sent back.
+    # The tutorial takes "name" and gives "Name". Here each may be sent.
     film = {}
     for name, value in read_fields(JSON, FORM).items():
         film[name.lower()] = value
@@ -435,8 +435,7 @@ SIGN_IN = {
 }
 # OAuth clients send these as well.
 OAUTH_FIELDS = ['grant_type', 'scope', 'client_id', 'client_secret']
-# A token holds the salt of its account. A new password has a new salt, which ends older
-# tokens.
+# A token holds the salt of its account's password, so a new password ends it.
 demo_salt = hmac.new(SECRET_KEY.encode(), API_PASSWORD.encode(), 'sha256')
 DEMO = {
     'cn': API_USERNAME,
@@ -477,7 +476,7 @@ def sign_in(name, password):
     account = find_account(name)
     right = account.get('password', '')
     if account is not DEMO:
-        # For {} too: a quicker answer would tell that there is no such account.
+        # Also if there is no such account, as a quicker answer would tell that.
         password = hash_password(password, account.get('salt', ''))
     # Unlike ==, this takes as long whichever letter is wrong.
     if secrets.compare_digest(password.encode(), right.encode()):
@@ -560,11 +559,11 @@ def check_caller(route):
     This is a plugin: Bottle puts it around each route, as a decorator.
     """
 
-    def checked(*args, **kwargs):
+    def checked(**kwargs):
         find_caller = request.route.config.get('auth')
         if find_caller:
             request['REMOTE_USER'] = find_caller()
-        return route(*args, **kwargs)
+        return route(**kwargs)
 
     return checked
 
@@ -638,7 +637,7 @@ def post_token():
 @app.post('/run-script', auth=admin)
 def post_run_script():
     """Run script.ps1 and return what it wrote; raise 500, 503 or 504."""
-    return run_script(SCRIPT, SCRIPT_TIMEOUT)  # see Scripts
+    return run_script(SCRIPT)  # see Scripts
 
 
 # --- Records --------------------------------------------------------------------------
@@ -997,8 +996,7 @@ def delete_user(cn):
 @app.get('/authkeys')
 def get_authkeys():
     """Return a user's SSH public keys to anybody, as sshd asks for them."""
-    name = request.query.getunicode('username', '')
-    keys = find_account(name).get('sshPublicKeys', [])
+    keys = find_account(request.query.username).get('sshPublicKeys', [])
     text = ''.join(f'{key}\n' for key in keys)
     return HTTPResponse(text, content_type='text/plain; charset=utf-8')
 
@@ -1192,7 +1190,7 @@ def list_page(collection, fields):
     else:
         items = collection.page(offset, offset + limit)
         total = collection.count()
-    response.set_header('X-Total-Count', str(total))
+    response.set_header('X-Total-Count', total)
     response.set_header('Link', make_links(query, limit, offset, total))
     return items
 
@@ -1205,10 +1203,11 @@ def read_query(fields):
         lists = request.query.decode().dict
     except UnicodeDecodeError:
         raise HTTPError(400, 'The query must be UTF-8')
+    sent = {}
     for name, values in lists.items():
         if len(values) > 1 and name != 'sort':
             raise HTTPError(400, f'{name} is there twice')
-    sent = {name: ','.join(values) for name, values in lists.items()}
+        sent[name] = ','.join(values)
     rules = PARAMETERS | dict.fromkeys(fields, Rule('text'))
     one = f'-?({"|".join(fields)})'
     wording = f'up to ten of {", ".join(fields)}, with commas between, - for downwards'
@@ -1239,7 +1238,7 @@ def fits(item, fields, name, text):
     if isinstance(value, list):
         return text in value
     if isinstance(value, bool):
-        return str(value).lower() == text.lower()
+        text = text.capitalize()  # true and TRUE are True
     return value is not None and str(value) == text
 
 
@@ -1286,7 +1285,7 @@ attempts_lock = threading.Lock()
 
 
 def limit_attempts(kind, limit, name='', is_one=True):
-    """Raise 429 if an address has tried this too often within a minute, or count it."""
+    """Raise 429 if an address has tried this too often in a minute; else count one."""
     what = (kind, request['REMOTE_ADDR'], name)
     now = time.monotonic()
     with attempts_lock:
@@ -1294,14 +1293,14 @@ def limit_attempts(kind, limit, name='', is_one=True):
         if limit and len(times) >= limit:
             seconds = int(times[-limit] + 61 - now)
             message = f'Too many {kind}: please try again in {seconds} seconds'
-            raise HTTPError(429, message, Retry_After=str(seconds))
+            raise HTTPError(429, message, Retry_After=seconds)
         if is_one:
             attempts.append((now, what))
 
 
 def limit_sign_ins(name, has_failed=False):
-    """Raise 429 if too many sign-ins failed; if not, count one that has."""
-    # For all names it is higher, as a school may have one address.
+    """Raise 429 if too many sign-ins failed; else count one if it has failed."""
+    # For all names together it is higher, as a school may have one address.
     limit_attempts('failed sign-ins', 10 * RATE_LIMIT, is_one=has_failed)
     limit_attempts('failed sign-ins', RATE_LIMIT, name[:100], has_failed)
 
@@ -1317,7 +1316,7 @@ SECRETS = ['SECRET_KEY', 'API_USERNAME', 'API_PASSWORD', 'DATABASE_URL', 'PGPASS
 script_slots = threading.BoundedSemaphore(2)
 
 
-def run_script(script, seconds):
+def run_script(script):
     """Run a PowerShell script; return its output and error; raise 500, 503 or 504."""
     if not script.is_file() or not os.access(script, os.R_OK):
         raise HTTPError(500, f'{script.name} is no file that can be read')
@@ -1332,7 +1331,7 @@ def run_script(script, seconds):
             tempfile.TemporaryFile() as output,
             tempfile.TemporaryFile() as error,
         ):
-            return run_in_folder(script, seconds, folder, output, error)
+            return run_in_folder(script, folder, output, error)
     except OSError as problem:
         reason = os.strerror(problem.errno)
         message = f'PowerShell can not be run, or has no folder to write to: {reason}'
@@ -1341,7 +1340,7 @@ def run_script(script, seconds):
         script_slots.release()
 
 
-def run_in_folder(script, seconds, folder, output, error):
+def run_in_folder(script, folder, output, error):
     """Run a script in a folder of its own, as run_script() says."""
     environment = os.environ | {'TMPDIR': folder, 'TEMP': folder, 'TMP': folder}
     environment['NO_COLOR'] = '1'  # or there are codes for colours in what it writes
@@ -1357,19 +1356,17 @@ def run_in_folder(script, seconds, folder, output, error):
         start_new_session=True,  # a group of its own, which kill_group() can end
     )
     try:
-        status, answer = wait_for_script(process, seconds, output, error)
+        status, answer = wait_for_script(process, output, error)
     finally:
         kill_group(process)
     answer['output'] = read_output(output)
     answer['error'] = read_output(error)
-    if status == 200:
-        return answer
-    raise HTTPError(status, answer)
+    return HTTPResponse(answer, status)
 
 
-def wait_for_script(process, seconds, output, error):
+def wait_for_script(process, output, error):
     """Wait for a script to end; return a status and the start of the answer."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + SCRIPT_TIMEOUT
     exit_code = None
     while exit_code is None:
         time.sleep(0.02)
@@ -1379,7 +1376,8 @@ def wait_for_script(process, seconds, output, error):
         if signals:  # see Server
             return 503, {'message': 'The script was ended, as the service stops'}
         if time.monotonic() > deadline:
-            return 504, {'message': f'The script was ended after {seconds:g} seconds'}
+            message = f'The script was ended after {SCRIPT_TIMEOUT:g} seconds'
+            return 504, {'message': message}
     if exit_code == 0:
         return 200, {}
     message = f'The script ended with exit code {exit_code}'
@@ -1389,7 +1387,7 @@ def wait_for_script(process, seconds, output, error):
 def kill_group(process):
     """Kill a process and all that it started."""
     if os.name == 'nt':
-        command = ['taskkill', '/F', '/T', '/PID', str(process.pid)]
+        command = f'taskkill /F /T /PID {process.pid}'
         subprocess.run(command, capture_output=True, check=False)
     else:
         # Raised by Linux, and by macOS, if the group has ended.
@@ -1469,8 +1467,7 @@ def allow_origin():
     origin = get_header('Origin')
     if origin in CORS_ORIGIN:
         response.set_header('Access-Control-Allow-Origin', origin)
-        for name, value in CORS.items():
-            response.set_header(name, value)
+        response.headers.update(CORS)
 
 
 def add_prefix():
@@ -1481,12 +1478,11 @@ def add_prefix():
     prefix = get_header('X-Forwarded-Prefix').rstrip('/')
     if not re.fullmatch('(/[A-Za-z0-9_.~-]+)+', prefix):
         return
-    location = response.get_header('Location', '')
-    if location.startswith('/'):
-        response.set_header('Location', prefix + location)
-    links = response.get_header('Link')
-    if links:
-        response.set_header('Link', links.replace('</', f'<{prefix}/'))
+    for name in ['Location', 'Link']:
+        value = response.get_header(name)
+        if value:
+            # A path begins at the start of Location, and after each "<" of Link.
+            response.set_header(name, re.sub('(^|<)/', rf'\1{prefix}/', value))
 
 
 if not all(re.fullmatch(ORIGIN, origin) for origin in CORS_ORIGIN):
@@ -1503,42 +1499,44 @@ try:
 except ImportError:
     sql = None
 
-NO_PACKAGES = (
-    'DATABASE_URL needs packages: pip install sqlalchemy "psycopg[binary]", or '
-    'uv run --with sqlalchemy --with "psycopg[binary]" api.py'
-)
 URLS = r'sqlite:///[^:?][^?]*|postgresql://[^@]+(@[^@]+)?'
 IS_SQLITE = DATABASE_URL.startswith('sqlite')
+# By START_LOCK, processes that start at the same moment wait for each other.
 if IS_SQLITE:
-    OPTIONS = {'timeout': 1}  # seconds to wait for somebody else's lock
     START_LOCK = 'BEGIN IMMEDIATE'
+    CONNECTIONS = 1  # more would wait for each other
+    OPTIONS = {'timeout': 1}  # seconds to wait for another program's lock
 else:
+    START_LOCK = "SET LOCAL lock_timeout = '5s'; SELECT pg_advisory_xact_lock(5000)"
+    CONNECTIONS = 4
     OPTIONS = {
         'connect_timeout': 2,  # seconds
         'tcp_user_timeout': 800,  # milliseconds
         'prepare_threshold': None,  # no prepared statements, which PgBouncer may lose
     }
-    START_LOCK = "SET LOCAL lock_timeout = '5s'; SELECT pg_advisory_xact_lock(5000)"
 
 
 def make_engine():
     """Return SQLAlchemy's engine for DATABASE_URL; end the program if it is wrong."""
-    if sql is None:
-        sys.exit(NO_PACKAGES)
     try:
+        if sql is None:
+            raise ImportError
         if not re.fullmatch(URLS, DATABASE_URL):
             raise ValueError
         return sql.create_engine(
             DATABASE_URL.replace('postgresql:', 'postgresql+psycopg:', 1),
             connect_args=OPTIONS,
-            pool_size=4,
+            pool_size=CONNECTIONS,
             max_overflow=0,
-            pool_timeout=0.5,  # seconds to wait for one of them
+            pool_timeout=1,  # seconds to wait for one of them
             pool_pre_ping=True,  # replaces a connection that broke
             hide_parameters=True,  # so that no error shows an item
         )
     except ImportError:
-        sys.exit(NO_PACKAGES)
+        sys.exit(
+            'DATABASE_URL needs packages: pip install sqlalchemy "psycopg[binary]", or '
+            'uv run --with sqlalchemy --with "psycopg[binary]" api.py'
+        )
     except ValueError:
         sys.exit(
             'DATABASE_URL must be as in sqlite:///api.db or '
@@ -1568,12 +1566,12 @@ class Table(Collection):
         return rows[0].item if rows else None
 
     def get(self, key):
-        """Return an item, or None."""
+        """As in Collection."""
         text = self.read(key)
         return text and json.loads(text)
 
     def page(self, start=0, stop=sys.maxsize):
-        """Return a dict of the items from start to stop."""
+        """As in Collection."""
         rows = run(
             f'SELECT key, item FROM "{self.name}" ORDER BY number, key '
             'LIMIT :length OFFSET :start',
@@ -1583,11 +1581,11 @@ class Table(Collection):
         return {row.key: json.loads(row.item) for row in rows}
 
     def count(self):
-        """Return the number of items."""
+        """As in Collection."""
         return run(f'SELECT count(*) FROM "{self.name}"')[0][0]
 
     def add(self, key, item):
-        """Add an item if no other has this key; return whether it did; raise 507."""
+        """As in Collection."""
         rows = run(
             f'INSERT INTO "{self.name}" (number, key, item) '
             f'SELECT (SELECT coalesce(max(number), 0) + 1 FROM "{self.name}"), '
@@ -1603,7 +1601,7 @@ class Table(Collection):
         return bool(rows)
 
     def next_number(self):
-        """Return a number that was never given before."""
+        """As in Collection."""
         rows = run(
             'UPDATE counters SET number = number + 1 WHERE name = :name '
             'RETURNING number',
@@ -1612,7 +1610,7 @@ class Table(Collection):
         return rows[0].number
 
     def change(self, key, fields):
-        """Replace fields of an item; return the new item; raise 404."""
+        """As in Collection."""
         old = self.read(key)
         if old is None:
             return self.find(key)  # raises 404
@@ -1628,55 +1626,58 @@ class Table(Collection):
         return item if rows else self.change(key, fields)
 
     def remove(self, key):
-        """Remove an item; raise 404."""
+        """As in Collection."""
         statement = f'DELETE FROM "{self.name}" WHERE key = :key RETURNING key'
         if not run(statement, key=quote(key)):
             self.find(key)  # raises 404
 
 
+def make_table(connection, collection):
+    """Make the table of a collection, with its first items, if it is not there."""
+    name = collection.name
+    connection.exec_driver_sql(
+        f'CREATE TABLE IF NOT EXISTS "{name}" '
+        '(number BIGINT, key TEXT PRIMARY KEY, item TEXT NOT NULL)'
+    )
+    # Fails if another program has made it.
+    connection.exec_driver_sql(f'SELECT number, key, item FROM "{name}" LIMIT 0')
+    counter = connection.execute(
+        sql.text(
+            'INSERT INTO counters (name, number) VALUES (:name, :number) '
+            'ON CONFLICT DO NOTHING'
+        ),
+        {'name': name, 'number': collection.number},
+    )
+    if counter.rowcount == 0:  # it was there
+        return
+    insert = f'INSERT INTO "{name}" (number, key, item) VALUES (:number, :key, :item)'
+    for number, key in enumerate(collection.items):
+        item = json.dumps(collection.items[key])
+        values = {'number': number, 'key': key, 'item': item}
+        connection.execute(sql.text(insert), values)
+
+
 def open_database():
     """Make a Table of each collection; end the program if that can not be."""
-    create = 'CREATE TABLE IF NOT EXISTS'
     try:
         with engine.begin() as connection:
-            # Processes that start at the same moment wait for each other.
             connection.exec_driver_sql(START_LOCK)
             connection.exec_driver_sql(
-                f'{create} counters (name TEXT PRIMARY KEY, number BIGINT NOT NULL)'
+                'CREATE TABLE IF NOT EXISTS counters '
+                '(name TEXT PRIMARY KEY, number BIGINT NOT NULL)'
             )
             for collection in all_collections:
-                connection.exec_driver_sql(
-                    f'{create} "{collection.name}" '
-                    '(number BIGINT, key TEXT PRIMARY KEY, item TEXT NOT NULL)'
-                )
-                # Fails if another program has made it.
-                connection.exec_driver_sql(
-                    f'SELECT number, key, item FROM "{collection.name}" LIMIT 0'
-                )
-        for collection in all_collections:
-            # From now on it has the methods of Table.
-            collection.__class__ = Table
-            fill_table(collection)
-    except (sql.exc.SQLAlchemyError, HTTPError) as problem:
+                make_table(connection, collection)
+    except sql.exc.SQLAlchemyError as problem:
         reason = str(getattr(problem, 'orig', problem)).partition('\n')[0]
         # Its query may have a password.
         url = engine.url.set(query={})
         sys.exit(f'DATABASE_URL can not be used: {reason} ({url})')
+    for collection in all_collections:
+        # From now on it has the methods of Table.
+        collection.__class__ = Table
     # Another server may fork now, and processes must not share a connection.
     engine.dispose()
-
-
-def fill_table(table):
-    """Store the first items in a table that is new."""
-    is_new = run(
-        'INSERT INTO counters (name, number) VALUES (:name, :number) '
-        'ON CONFLICT DO NOTHING RETURNING name',
-        name=table.name,
-        number=table.number,
-    )
-    if is_new:
-        for key, item in table.items.items():
-            table.add(key, item)
 
 
 engine = None
@@ -1783,8 +1784,8 @@ def main():
         trusted_proxy=TRUSTED_PROXY,
         trusted_proxy_headers=forwarded,
         send_bytes=65536,  # so that head and body are sent together
-        # It reads 1,024 bytes of requests, then no more until they are answered. Their
-        # answers have room, so no thread waits for a client to read.
+        # If a client sends request after request and reads nothing, 1,024 bytes of them
+        # are answered, and there is room for the answers, so no thread waits.
         recv_bytes=1024,
         outbuf_high_watermark=128 * 1024 * 1024,
     )
@@ -1806,7 +1807,7 @@ def main():
         signal.signal(number, signal.SIG_IGN)  # one was enough
     server.accepting = False
     for _ in range(100):
-        # It reads from a client only after that one has all its answers.
+        # It reads from a client only once that one has all its answers.
         channels = list(server.active_channels.values())
         if all(channel.readable() for channel in channels):
             break
