@@ -1,19 +1,27 @@
-"""Log in at a real sshd, which asks the service for the keys.
+"""Log in at a real sshd, which asks the service for the keys by the README's lines.
 
 It needs Debian's openssh-server, and root: it adds an account to this machine for the
 login, and removes it at the end.
 """
 import contextlib
+import re
 import subprocess
 import tempfile
 from pathlib import Path
 
-from service import Client, check, finish, free_port, running, service, wait_for
+from service import (
+    PROJECT,
+    Client,
+    check,
+    finish,
+    free_port,
+    running,
+    service,
+    wait_for,
+)
 
 LOGIN = 'one-file-api'  # the account's name
 CONFIG = """
-AuthorizedKeysCommand /usr/bin/curl -sf {url}/authkeys?username=%u
-AuthorizedKeysCommandUser nobody
 AuthorizedKeysFile none
 HostKey {folder}/host
 KbdInteractiveAuthentication no
@@ -50,7 +58,10 @@ def sshd(folder, url):
     port = free_port()
     make_key(f'{folder}/host', 'ssh-ed25519')
     config = Path(folder, 'sshd_config')
-    config.write_text(CONFIG.format(url=url, folder=folder, port=port))
+    text = (PROJECT / 'README.md').read_text()
+    lines = '\n'.join(re.findall('AuthorizedKeysCommand.*', text))
+    lines = lines.replace('http://127.0.0.1:5000', url)
+    config.write_text(CONFIG.format(folder=folder, port=port) + lines)
     # The folder to which it confines its part that speaks with strangers.
     Path('/run/sshd').mkdir(mode=0o755, exist_ok=True)
     with running(['/usr/sbin/sshd', '-D', '-e', '-f', str(config)]) as process:
