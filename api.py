@@ -46,7 +46,7 @@ from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import parse_qsl, quote, urlencode
+from urllib.parse import parse_qsl, quote, unquote, urlencode
 
 import bottle
 import jwt
@@ -119,7 +119,7 @@ class Api(bottle.Bottle):
         if error.exception:
             # After a fault, Bottle has dropped the headers that hooks have set.
             self.trigger_hook('after_request')
-        # Bottle has made JSON of an error whose body is a dict.
+        # For a dict, Bottle has made JSON already.
         if error.content_type == JSON:
             return error.body
         return json_answer({'message': error.body})
@@ -183,7 +183,7 @@ def read_text(*types):
         raise HTTPError(415, f'Content-Type must be {" or ".join(types)}')
     if get_header('Content-Encoding', 'identity').lower() != 'identity':
         raise HTTPError(415, 'The body must be sent without a Content-Encoding')
-    # gunicorn has put chunks together, and Bottle would try it again.
+    # gunicorn has decoded a chunked body, and Bottle would decode it again.
     if request.get('wsgi.input_terminated'):
         stream = request['wsgi.input']
     else:
@@ -191,6 +191,8 @@ def read_text(*types):
     body = stream.read(MAX_BODY + 1)
     if len(body) > MAX_BODY:
         raise HTTPError(413, f'The body must not be longer than {MAX_BODY} bytes')
+    if len(body) < request.content_length:
+        raise HTTPError(400, 'The body is shorter than its Content-Length')
     try:
         # Windows' tools put a byte order mark before a text; utf-8-sig leaves it out.
         return body.decode('utf-8-sig')
@@ -445,7 +447,7 @@ DEMO = {
 }
 # Collections of more accounts, where the password is a hash.
 account_tables = []
-# Only these two make hashes, as a thread that has made one keeps 16 MiB.
+# No more threads make hashes, as each of them keeps 16 MiB once it has.
 hash_threads = ThreadPoolExecutor(2)
 
 
@@ -759,6 +761,8 @@ def make_key(username):
     # The tutorial takes GET too, which any page can make a browser send.
     refuse_foreign_page()
     check({'username': username}, {'username': NAME}, make_error=record_error)
+    if request.method == 'HEAD':  # nobody would see the key
+        return HTTPResponse(status=201)
     limit_attempts('new API keys', RATE_LIMIT)  # see Limits
     key = f'{username}.{secrets.token_urlsafe(16)}'
     if not api_keys.add(username, hash_key(key)):
@@ -1285,7 +1289,7 @@ attempts_lock = threading.Lock()
 
 
 def limit_attempts(kind, limit, name='', is_one=True):
-    """Raise 429 if an address has tried this too often in a minute; else count one."""
+    """Raise 429 after too many tries of an address in a minute; count one if is_one."""
     what = (kind, request['REMOTE_ADDR'], name)
     now = time.monotonic()
     with attempts_lock:
@@ -1299,7 +1303,7 @@ def limit_attempts(kind, limit, name='', is_one=True):
 
 
 def limit_sign_ins(name, has_failed=False):
-    """Raise 429 if too many sign-ins failed; else count one if it has failed."""
+    """Raise 429 if too many sign-ins failed; count one if has_failed."""
     # For all names together it is higher, as a school may have one address.
     limit_attempts('failed sign-ins', 10 * RATE_LIMIT, is_one=has_failed)
     limit_attempts('failed sign-ins', RATE_LIMIT, name[:100], has_failed)
@@ -1453,7 +1457,7 @@ def refuse_foreign_host():
     """
     host = get_header('Host', 'localhost')
     name = re.sub(':[0-9]*$', '', host).lower()
-    if name not in ('localhost', '127.0.0.1', '[::1]', HOST):
+    if name not in ('localhost', '127.0.0.1', '[::1]', HOST.lower()):
         raise HTTPError(
             403,
             'Host must be a name of this machine. To be reached by others, set HOST '
@@ -1499,9 +1503,9 @@ try:
 except ImportError:
     sql = None
 
-URLS = r'sqlite:///[^:?][^?]*|postgresql://[^@]+(@[^@]+)?'
+URLS = r'sqlite:///[^:?][^?]*|postgresql://([^@/?]+@)?[^@]+'
 IS_SQLITE = DATABASE_URL.startswith('sqlite')
-# By START_LOCK, processes that start at the same moment wait for each other.
+# START_LOCK makes processes that start together take turns.
 if IS_SQLITE:
     START_LOCK = 'BEGIN IMMEDIATE'
     CONNECTIONS = 1  # more would wait for each other
@@ -1537,7 +1541,7 @@ def make_engine():
             'DATABASE_URL needs packages: pip install sqlalchemy "psycopg[binary]", or '
             'uv run --with sqlalchemy --with "psycopg[binary]" api.py'
         )
-    except ValueError:
+    except (ValueError, sql.exc.ArgumentError):
         sys.exit(
             'DATABASE_URL must be as in sqlite:///api.db or '
             'postgresql://USER:PASSWORD@HOST/NAME (with %40 for an @ in the password)'
@@ -1560,7 +1564,7 @@ class Table(Collection):
 
     def read(self, key):
         """Return an item as it is stored, or None."""
-        # Quoted, as a database can not look for each character.
+        # Quoted, as PostgreSQL can not hold each character.
         key = quote(key)
         rows = run(f'SELECT item FROM "{self.name}" WHERE key = :key', key=key)
         return rows[0].item if rows else None
@@ -1578,7 +1582,7 @@ class Table(Collection):
             length=stop - start,
             start=start,
         )
-        return {row.key: json.loads(row.item) for row in rows}
+        return {unquote(row.key): json.loads(row.item) for row in rows}
 
     def count(self):
         """As in Collection."""
@@ -1591,7 +1595,7 @@ class Table(Collection):
             f'SELECT (SELECT coalesce(max(number), 0) + 1 FROM "{self.name}"), '
             f':key, :item WHERE (SELECT count(*) FROM "{self.name}") < {MAX_ITEMS} '
             'ON CONFLICT (key) DO NOTHING RETURNING key',
-            key=key,
+            key=quote(key),
             item=json.dumps(item),
         )
         if not rows and self.read(key) is None:
@@ -1618,7 +1622,7 @@ class Table(Collection):
         rows = run(
             f'UPDATE "{self.name}" SET item = :new WHERE key = :key AND item = :old '
             'RETURNING key',
-            key=key,
+            key=quote(key),
             old=old,
             new=json.dumps(item),
         )
@@ -1644,7 +1648,7 @@ def make_table(connection, collection):
     counter = connection.execute(
         sql.text(
             'INSERT INTO counters (name, number) VALUES (:name, :number) '
-            'ON CONFLICT DO NOTHING'
+            'ON CONFLICT (name) DO NOTHING'
         ),
         {'name': name, 'number': collection.number},
     )
@@ -1653,7 +1657,7 @@ def make_table(connection, collection):
     insert = f'INSERT INTO "{name}" (number, key, item) VALUES (:number, :key, :item)'
     for number, key in enumerate(collection.items):
         item = json.dumps(collection.items[key])
-        values = {'number': number, 'key': key, 'item': item}
+        values = {'number': number, 'key': quote(key), 'item': item}
         connection.execute(sql.text(insert), values)
 
 
@@ -1668,7 +1672,7 @@ def open_database():
             )
             for collection in all_collections:
                 make_table(connection, collection)
-    except sql.exc.SQLAlchemyError as problem:
+    except (ValueError, sql.exc.SQLAlchemyError) as problem:
         reason = str(getattr(problem, 'orig', problem)).partition('\n')[0]
         # Its query may have a password.
         url = engine.url.set(query={})
@@ -1762,7 +1766,10 @@ def note_signal(number, frame):
 def main():
     """Serve until SIGINT or SIGTERM comes, and then until all answers are sent."""
     global server
-    # It logs paths as they were sent, which could forge lines.
+    for number in [signal.SIGINT, signal.SIGTERM]:
+        if signal.getsignal(number) != signal.SIG_IGN:  # nohup's
+            signal.signal(number, note_signal)
+    # It would log paths as they were sent, which could forge lines.
     logging.getLogger('waitress').setLevel(logging.CRITICAL)
     forwarded = ['x-forwarded-for', 'x-forwarded-host'] if TRUSTED_PROXY else []
     family = socket.AF_INET6 if ':' in HOST else socket.AF_INET
@@ -1784,17 +1791,14 @@ def main():
         trusted_proxy=TRUSTED_PROXY,
         trusted_proxy_headers=forwarded,
         send_bytes=65536,  # so that head and body are sent together
-        # If a client sends request after request and reads nothing, 1,024 bytes of them
-        # are answered, and there is room for the answers, so no thread waits.
-        recv_bytes=1024,
-        outbuf_high_watermark=128 * 1024 * 1024,
+        # Limit how many requests a client that never reads can queue, and make room for
+        # their answers, so that no thread waits.
+        recv_bytes=512,
+        outbuf_high_watermark=64 * 1024 * 1024,
     )
     address = ipaddress.ip_address(server.effective_host)
     if address.is_loopback and not TRUSTED_PROXY:
         app.add_hook('before_request', refuse_foreign_host)
-    for number in [signal.SIGINT, signal.SIGTERM]:
-        if signal.getsignal(number) != signal.SIG_IGN:  # nohup's
-            signal.signal(number, note_signal)
     host = f'[{HOST}]' if ':' in HOST else HOST
     url = f'http://{host}:{server.effective_port}'
     log_lines.append(f'Listening on {url} (Ctrl-C ends it)\n')
@@ -1807,7 +1811,7 @@ def main():
         signal.signal(number, signal.SIG_IGN)  # one was enough
     server.accepting = False
     for _ in range(100):
-        # It reads from a client only once that one has all its answers.
+        # It is readable once the client has all its answers.
         channels = list(server.active_channels.values())
         if all(channel.readable() for channel in channels):
             break

@@ -600,9 +600,12 @@ class Collections(Case):
         self.assertEqual(self.things.count(), 3)
 
     def test_add_stores_only_where_the_key_is_free(self):
-        self.assertTrue(self.things.add('c', {'a': 'é\0😀'}))
-        self.assertFalse(self.things.add('c', {'a': 4}))
-        self.assertEqual(self.things.get('c'), {'a': 'é\0😀'})
+        for key in ['c', 'é %/\0😀']:
+            self.assertTrue(self.things.add(key, {'a': 'é\0😀'}))
+            self.assertFalse(self.things.add(key, {'a': 4}))
+            self.assertEqual(self.things.get(key), {'a': 'é\0😀'})
+            self.assertEqual(self.things.change(key, {'a': 5}), {'a': 5})
+            self.assertEqual(self.things.page()[key], {'a': 5})
 
     def test_change_replaces_fields(self):
         before = self.things.get('1')
@@ -1448,6 +1451,7 @@ class Records(Case):
     def test_key_is_made_by_post_and_by_get_once(self):
         for method, name in [('POST', 'a.b-c_D'), ('GET', 'x' * 64)]:
             path = f'/api/generate_key/{name}'
+            self.app.head(path, status=201)
             answer = self.app.request(path, method=method, status=201)
             self.assertEqual(answer.headers['Cache-Control'], 'no-store')
             key = answer.json.pop('api_key')

@@ -158,6 +158,10 @@ def check_starts(databases):
         (foreign[1], 'column'),
         (databases.url(account='tester:wr0ng'), 'authentication failed'),
         ('postgresql://tester:wr0ng@127.0.0.1:1/x', 'refused'),
+        ('postgresql://tes/ter:wr0ng@127.0.0.1:1/x', 'must be as in'),
+        ('postgresql://tester:wr0ng@a..b/x', 'a..b'),
+        ('postgresql://tester:wr0ng@localhost/x?plugin=x', 'must be as in'),
+        ('sqlite:////tmp/%00.db', 'null'),
         ('sqlite:///x.db', 'pip install sqlalchemy', '-c', without % 'sqlalchemy'),
         (databases.url(), 'psycopg[binary]', '-c', without % 'psycopg'),
     ]:
