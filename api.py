@@ -24,7 +24,6 @@ script.ps1 beside it, and Docs swagger.yaml.
 """
 import base64
 import hashlib
-import hmac
 import ipaddress
 import json
 import logging
@@ -437,13 +436,19 @@ SIGN_IN = {
 }
 # OAuth clients send these as well.
 OAUTH_FIELDS = ['grant_type', 'scope', 'client_id', 'client_secret']
+
+
+def hash_secret(secret):
+    """Return a fast hash of a secret, which nobody can guess as it is random."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
 # A token holds the salt of its account's password, so a new password ends it.
-demo_salt = hmac.new(SECRET_KEY.encode(), API_PASSWORD.encode(), 'sha256')
 DEMO = {
     'cn': API_USERNAME,
     'memberOfs': ['cn=Admins'],
     'password': API_PASSWORD,
-    'salt': demo_salt.hexdigest(),
+    'salt': hash_secret(SECRET_KEY + API_PASSWORD),
 }
 # Collections of more accounts, where the password is a hash.
 account_tables = []
@@ -730,7 +735,7 @@ def api_key():
     if sent:
         owner = sent.rpartition('.')[0]  # a key is NAME.RANDOM
         stored = api_keys.get(owner) or ''
-        if secrets.compare_digest(hash_key(sent), stored):
+        if secrets.compare_digest(hash_secret(sent), stored):
             return owner
         limit_sign_ins('(API key)', has_failed=True)
     raise record_error(
@@ -738,11 +743,6 @@ def api_key():
         'You are not authenticated! Please add an authentication key to the header and '
         'try again!',
     )
-
-
-def hash_key(key):
-    """Return the hash of an API key; a fast one, as nobody can guess a random key."""
-    return hashlib.sha256(key.encode()).hexdigest()
 
 
 def read_record():
@@ -765,7 +765,7 @@ def make_key(username):
         return HTTPResponse(status=201)
     limit_attempts('new API keys', RATE_LIMIT)  # see Limits
     key = f'{username}.{secrets.token_urlsafe(16)}'
-    if not api_keys.add(username, hash_key(key)):
+    if not api_keys.add(username, hash_secret(key)):
         message = 'The username you are trying to register has been already used!'
         raise record_error(409, message)
     answer = success(
