@@ -118,7 +118,7 @@ class Api(bottle.Bottle):
         if error.exception:
             # After a fault, Bottle has dropped the headers that hooks have set.
             self.trigger_hook('after_request')
-        # For a dict, Bottle has made JSON already.
+        # A dict is JSON by now.
         if error.content_type == JSON:
             return error.body
         return json_answer({'message': error.body})
@@ -149,7 +149,7 @@ def refuse_bad_path():
     """Raise 400 for a path that is not UTF-8."""
     # Bottle leaves bad bytes out, and would answer /films/%FF1 with film 1.
     raw_path = request['bottle.raw_path']
-    if len(request['PATH_INFO'].encode()) < len(raw_path):
+    if request['PATH_INFO'].encode() != raw_path.encode('latin-1'):
         raise HTTPError(400, 'The path must be UTF-8')
 
 
@@ -452,7 +452,7 @@ DEMO = {
 }
 # Collections of more accounts, where the password is a hash.
 account_tables = []
-# No more threads make hashes, as each of them keeps 16 MiB once it has.
+# Two threads make all hashes, as each of them then keeps 16 MiB.
 hash_threads = ThreadPoolExecutor(2)
 
 
@@ -485,6 +485,7 @@ def sign_in(name, password):
     if account is not DEMO:
         # Also if there is no such account, as a quicker answer would tell that.
         password = hash_password(password, account.get('salt', ''))
+        limit_sign_ins(name)  # others may have failed meanwhile
     # Unlike ==, this takes as long whichever letter is wrong.
     if secrets.compare_digest(password.encode(), right.encode()):
         return account
@@ -495,7 +496,9 @@ def sign_in(name, password):
 def read_sign_in(make_error=HTTPError):
     """Return the account whose name and password were sent; raise 401 or 429."""
     sent = read_fields(JSON, FORM)
-    given = check(sent, SIGN_IN, SIGN_IN, OAUTH_FIELDS, make_error)
+    given = check(
+        sent, SIGN_IN, required=SIGN_IN, ignored=OAUTH_FIELDS, make_error=make_error
+    )
     account = sign_in(given['username'], given['password'])
     if account is None:
         message = 'username or password is not correct'
@@ -1226,7 +1229,7 @@ def find_items(items, fields, query):
         if all(fits(item, fields, name, text) for name, text in query.items()):
             found[key] = item
     if 'sort' in query:
-        # The last field first: items that are equal in another stay in its order.
+        # From the last field to the first, as sorting keeps ties in order.
         for name in reversed(query['sort'].split(',')):
             found = sort_items(found, name)
     return found
@@ -1345,7 +1348,7 @@ def run_script(script):
 
 
 def run_in_folder(script, folder, output, error):
-    """Run a script in a folder of its own, as run_script() says."""
+    """Run a script with a folder of its own for temporary files."""
     environment = os.environ | {'TMPDIR': folder, 'TEMP': folder, 'TMP': folder}
     environment['NO_COLOR'] = '1'  # or there are codes for colours in what it writes
     for name in SECRETS:
@@ -1691,7 +1694,7 @@ if DATABASE_URL:
 
 # --- Server ---------------------------------------------------------------------------
 
-# One is the fastest, as Python runs one thread at a time. With a database they wait.
+# Python runs one thread at a time; with a database, most of them wait.
 thread_count = 8 if DATABASE_URL else 1
 threads_lock = threading.Lock()
 server = None  # waitress's, from main() on

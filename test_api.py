@@ -955,6 +955,19 @@ class Limits(Case):
         self.assertEqual(right.status_int, 200)
         self.assertEqual(self.sign_in(name='bob').status_int, 401)
 
+    @needs('/users')
+    def test_right_guess_is_not_told_once_others_have_failed(self):
+        self.add_user(cn='carol', password='correct horse')
+        hash_password = api.hash_password
+
+        def fail_meanwhile(password, salt):
+            for _ in range(10):
+                api.limit_sign_ins('carol', has_failed=True)
+            return hash_password(password, salt)
+
+        self.patch(hash_password=fail_meanwhile)
+        self.too_many(self.sign_in(name='carol', password='correct horse'))
+
     def test_names_at_an_address_may_fail_ten_times_as_often(self):
         for number in range(100):
             answer = self.sign_in(name=f'name{number // 9}')
