@@ -1330,7 +1330,7 @@ def run_script(script):
     if not shutil.which(POWERSHELL, os.F_OK):
         raise HTTPError(503, 'PowerShell is not installed: https://aka.ms/powershell')
     if not script_slots.acquire(blocking=False):
-        raise HTTPError(503, 'Two scripts are running', Retry_After='5')
+        raise HTTPError(503, 'Two scripts are running', Retry_After=5)
     try:
         with (
             lent_thread(),
@@ -1547,7 +1547,7 @@ def make_engine():
     except (ValueError, sql.exc.ArgumentError):
         sys.exit(
             'DATABASE_URL must be as in sqlite:///api.db or '
-            'postgresql://USER:PASSWORD@HOST/NAME (with %40 for an @ in the password)'
+            'postgresql://USER:PASSWORD@HOST/NAME (with %40 for @ and %2F for / in it)'
         )
 
 
@@ -1559,7 +1559,7 @@ def run(statement, **values):
                 connection.exec_driver_sql("SET LOCAL lock_timeout = '500ms'")
             return connection.execute(sql.text(statement), values).all()
     except (sql.exc.OperationalError, sql.exc.InternalError, sql.exc.TimeoutError):
-        raise HTTPError(503, 'The database is away or locked', Retry_After='1')
+        raise HTTPError(503, 'The database is away or locked', Retry_After=1)
 
 
 class Table(Collection):
